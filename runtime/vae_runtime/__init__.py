@@ -1,0 +1,23 @@
+"""Run a variational autoencoder from its bundle with onnxruntime: generate, encode, reconstruct, score, edit.
+
+Imports numpy and onnxruntime no earlier than `load` is called; never torch, onnx, vae_train or vae_export.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vae_runtime.errors import BundleError, ProviderError, VAEError
+
+if TYPE_CHECKING:
+    from vae_runtime.vae import VAE, load
+
+__all__ = ["VAE", "BundleError", "ProviderError", "VAEError", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("VAE", "load"):
+        from vae_runtime import vae
+
+        return getattr(vae, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

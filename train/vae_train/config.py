@@ -20,11 +20,14 @@ class TrainConfig:
     preset: str
     image_shape: tuple[int, int, int] = (1, 28, 28)
     latent_dim: int = 2
+    networks: str = "reference"  # or "deep", see vae_train.model
+    likelihood: str = "bernoulli"  # or "gaussian", with a learned variance per channel
     sampling: str = "standard"
     beta: float | None = 1.0
     optimizer: str = "adam"  # "adam" with a one-cycle schedule, or "rmsprop" as Keras writes it, at a constant rate
     learning_rate: float = 2e-3  # the peak, for one-cycle
     warmup: float = 0.1  # the share of all steps in which one-cycle rises
+    shift: int = 0  # augmentation: each image moved by up to so many pixels along either axis
     batch_size: int = 16
     epochs: int = 10
     seed: int = 0
@@ -50,5 +53,6 @@ class TrainConfig:
 
 PRESETS = {
     "default": TrainConfig("default"),
+    "best": TrainConfig("best", networks="deep", learning_rate=3e-3, batch_size=64, epochs=60),
     "book": TrainConfig("book", sampling="book", beta=None, optimizer="rmsprop", learning_rate=1e-3),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,10 @@ PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 @dataclass(frozen=True)
 class Split:
-    """images (N, C, H, W) uint8 and labels (N,) uint8."""
+    """images (N, C, H, W) uint8 and labels (N,), positions in the data set's `label_names`."""
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
 
     def first(self, n: int) -> Split:
         return Split(self.images[:n], self.labels[:n])
@@ -29,15 +30,18 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
+    """A training and a test split of one image shape; without labels `label_names` is empty."""
+
     train: Split
     test: Split
+    label_names: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         _, channels, height, width = self.train.images.shape
         return channels, height, width
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the training and test images and labels: what `--resume` compares."""
         digest = hashlib.sha256()
@@ -48,7 +52,7 @@ class Dataset:
 
 
 def load_dataset(source: str, limit: int | None = None) -> Dataset:
-    """"mnist" (fetched once into the user's cache) or a folder of IDX files, gzipped or not.
+    """Read 'mnist' (fetched once into the user's cache) or a folder of IDX files, gzipped or not.
 
     `limit` keeps the first images of both splits. Raises VAEError naming the file that is missing or wrong.
     """
@@ -59,7 +63,8 @@ def load_dataset(source: str, limit: int | None = None) -> Dataset:
     train, test = _split(folder, *arrays[:2]), _split(folder, *arrays[2:])
     if train.images.shape[1:] != test.images.shape[1:]:
         raise VAEError(f"{folder}: training and test images differ in size")
-    return Dataset(train.first(limit), test.first(limit)) if limit else Dataset(train, test)
+    names = tuple(str(label) for label in range(int(max(train.labels.max(), test.labels.max())) + 1))
+    return Dataset(train.first(limit), test.first(limit), names) if limit else Dataset(train, test, names)
 
 
 def _find(folder: Path, part: str) -> Path:
@@ -75,4 +80,4 @@ def _split(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -
             f"{folder}: images {images.shape} and labels {labels.shape} don't belong together; "
             "expected (N, H, W) and (N,)"
         )
-    return Split(images[:, None], labels)
+    return Split(images[:, None], labels.astype(np.int64))

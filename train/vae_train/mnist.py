@@ -39,9 +39,7 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vae-edge"
 
 
-def fetch(
-    directory: Path | None = None, mirrors: Sequence[str] = MIRRORS, pause: float = 1.0
-) -> Path:
+def fetch(directory: Path | None = None, mirrors: Sequence[str] = MIRRORS, pause: float = 1.0) -> Path:
     """The folder with MNIST's four gzipped IDX files; what is missing or damaged is downloaded.
 
     Raises VAEError, naming every mirror's reason, when no mirror gave the right bytes.

@@ -1,7 +1,11 @@
-"""The reference networks of "Deep Learning with R", section 8.4, and nothing else.
+"""The networks: the VAE of "Deep Learning with R", section 8.4, how it grows with the image, and a deeper decoder.
 
 `same` padding is Keras's: a stride-2 convolution on an even size pads only below and to the right, and a
 stride-2 transposed convolution drops the last row and column of its full output.
+
+The rule by which both networks grow: the image is halved until its sides are at most 16 pixels, so 28×28 gets the
+book's one stride-2 stage, 64×64 two and 128×128 three. At 28×28×1 and latent_dim 2 `reference` is the book's
+network, layer for layer (encoder 494,244 parameters, decoder 56,385).
 """
 
 from __future__ import annotations
@@ -10,76 +14,145 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vae_runtime.errors import VAEError
+
 Shape = tuple[int, int, int]
+
+
+class DownConv(nn.Conv2d):
+    """3×3, stride 2, `same`: (N, C, H, W) -> (N, out, H/2, W/2)."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(functional.pad(x, (0, 1, 0, 1)))
+
+
+class UpConv(nn.ConvTranspose2d):
+    """3×3, stride 2, `same`: (N, C, H, W) -> (N, out, 2H, 2W)."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out, 3, stride=2)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        return super().forward(x, output_size)[..., :-1, :-1]
+
+
+def conv(channels: int, out: int) -> nn.Conv2d:
+    """3×3, `same`."""
+    return nn.Conv2d(channels, out, 3, padding=1)
 
 
 class Encoder(nn.Module):
     """image (N, C, H, W) in [0, 1] -> z_mean, z_log_var, each (N, latent_dim)."""
 
-    def __init__(self, image_shape: Shape, latent_dim: int) -> None:
+    def __init__(self, body: nn.Sequential, width: int, latent_dim: int) -> None:
         super().__init__()
-        channels, height, width = image_shape
-        self.conv1 = nn.Conv2d(channels, 32, 3, padding=1)
-        self.conv2 = nn.Conv2d(32, 64, 3, stride=2)
-        self.conv3 = nn.Conv2d(64, 64, 3, padding=1)
-        self.conv4 = nn.Conv2d(64, 64, 3, padding=1)
-        self.hidden = nn.Linear(64 * (height // 2) * (width // 2), 32)
-        self.z_mean = nn.Linear(32, latent_dim)
-        self.z_log_var = nn.Linear(32, latent_dim)
+        self.body = body
+        self.z_mean = nn.Linear(width, latent_dim)
+        self.z_log_var = nn.Linear(width, latent_dim)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.conv1(image).relu()
-        x = self.conv2(functional.pad(x, (0, 1, 0, 1))).relu()
-        x = self.conv3(x).relu()
-        x = self.conv4(x).relu()
-        x = self.hidden(x.flatten(1)).relu()
+        x = self.body(image)
         return self.z_mean(x), self.z_log_var(x)
 
 
 class Decoder(nn.Module):
     """z (N, latent_dim) -> image (N, C, H, W) in [0, 1]; `logits` is the same before the sigmoid."""
 
-    def __init__(self, image_shape: Shape, latent_dim: int) -> None:
+    def __init__(self, body: nn.Sequential) -> None:
         super().__init__()
-        channels, height, width = image_shape
-        self.grid = (64, height // 2, width // 2)
-        self.hidden = nn.Linear(latent_dim, 64 * self.grid[1] * self.grid[2])
-        self.up = nn.ConvTranspose2d(64, 32, 3, stride=2)
-        self.last = nn.Conv2d(32, channels, 3, padding=1)
+        self.body = body
 
     def logits(self, z: Tensor) -> Tensor:
-        x = self.hidden(z).relu().unflatten(1, self.grid)
-        x = self.up(x)[..., :-1, :-1].relu()
-        return self.last(x)
+        result: Tensor = self.body(z)
+        return result
 
     def forward(self, z: Tensor) -> Tensor:
         return self.logits(z).sigmoid()
 
 
 class VAE(nn.Module):
-    """An encoder and a decoder that share a latent space, Glorot-uniform weights and zero biases.
+    """An encoder and a decoder that share a latent space, with Glorot-uniform weights and zero biases.
 
-    Raises ValueError for image sides that are odd: `same` padding would mean something else there.
+    `log_var` (C,) is the variance of a Gaussian likelihood, learned; None for the Bernoulli likelihood.
     """
 
-    def __init__(self, image_shape: Shape, latent_dim: int) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder, log_var: nn.Parameter | None) -> None:
         super().__init__()
-        if image_shape[1] % 2 or image_shape[2] % 2:
-            raise ValueError(f"image height and width must be even, not {image_shape[1]}×{image_shape[2]}")
-        self.encoder = Encoder(image_shape, latent_dim)
-        self.decoder = Decoder(image_shape, latent_dim)
+        self.encoder, self.decoder = encoder, decoder
+        self.log_var = log_var
         self.apply(_initialise)
+
+
+def build_vae(
+    image_shape: Shape, latent_dim: int, seed: int, networks: str = "reference", likelihood: str = "bernoulli"
+) -> VAE:
+    """A freshly initialised VAE; the same seed gives the same weights and leaves torch's own state alone.
+
+    Raises VAEError for an image size that the halvings don't divide.
+    """
+    build = {"reference": _reference, "deep": _deep}[networks]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder, decoder = build(image_shape, latent_dim)
+        log_var = nn.Parameter(torch.full((image_shape[0],), -3.0)) if likelihood == "gaussian" else None
+        return VAE(encoder, decoder, log_var)
+
+
+def _reference(image_shape: Shape, latent_dim: int) -> tuple[Encoder, Decoder]:
+    stages, height, width = halvings(image_shape)
+    hidden = max(32, 4 * latent_dim)
+    down: list[nn.Module] = [conv(image_shape[0], 32), nn.ReLU()]
+    for stage in range(stages):
+        down += [DownConv(64 if stage else 32, 64), nn.ReLU()]
+    down += [conv(64, 64), nn.ReLU(), conv(64, 64), nn.ReLU()]
+    down += [nn.Flatten(), nn.Linear(64 * height * width, hidden), nn.ReLU()]
+    up: list[nn.Module] = [nn.Linear(latent_dim, 64 * height * width), nn.ReLU()]
+    up += [nn.Unflatten(1, (64, height, width))]
+    for stage in range(stages):
+        up += [UpConv(64, 32 if stage == stages - 1 else 64), nn.ReLU()]
+    up += [conv(32, image_shape[0])]
+    return Encoder(nn.Sequential(*down), hidden, latent_dim), Decoder(nn.Sequential(*up))
+
+
+def _deep(image_shape: Shape, latent_dim: int) -> tuple[Encoder, Decoder]:
+    """One halving more than `reference`: a cheap encoder, and a decoder whose dense layers bend the latent space.
+
+    At 28×28×1 the decoder costs 3.82 million multiplications (the reference's costs 3.85), the encoder 3.0
+    (18.7).
+    """
+    stages, height, width = halvings(image_shape, largest=8)
+    hidden = max(64, 4 * latent_dim)
+    down: list[nn.Module] = [DownConv(image_shape[0], 32), nn.SiLU()]
+    for stage in range(1, stages):
+        down += [DownConv(64 if stage > 1 else 32, 64), nn.SiLU()]
+    down += [conv(64 if stages > 1 else 32, 48), nn.SiLU()]
+    down += [nn.Flatten(), nn.Linear(48 * height * width, hidden), nn.SiLU()]
+    up: list[nn.Module] = [nn.Linear(latent_dim, hidden), nn.SiLU(), nn.Linear(hidden, 2 * hidden), nn.SiLU()]
+    up += [nn.Linear(2 * hidden, 32 * height * width), nn.SiLU(), nn.Unflatten(1, (32, height, width))]
+    for stage in range(stages):
+        up += [UpConv(48 if stage else 32, 32 if stage == stages - 1 else 48), nn.ReLU()]
+    up += [conv(32, image_shape[0])]
+    return Encoder(nn.Sequential(*down), hidden, latent_dim), Decoder(nn.Sequential(*up))
+
+
+def halvings(image_shape: Shape, largest: int = 16) -> tuple[int, int, int]:
+    """How often the image is halved until its sides are at most `largest`, and the height and width then."""
+    _, height, width = image_shape
+    stages = 1
+    while max(height, width) > largest << stages:
+        stages += 1
+    if height % (1 << stages) or width % (1 << stages):
+        step = 1 << stages
+        near = f"{max(1, height // step) * step}×{max(1, width // step) * step}"
+        raise VAEError(f"images of {height}×{width} cannot be halved {stages} times; {near} can: use --image-size")
+    return stages, height >> stages, width >> stages
 
 
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
         nn.init.xavier_uniform_(module.weight)
-        assert module.bias is not None
-        nn.init.zeros_(module.bias)
-
-
-def build_vae(image_shape: Shape, latent_dim: int, seed: int) -> VAE:
-    """A freshly initialised VAE; the same seed gives the same weights and leaves torch's own state alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return VAE(image_shape, latent_dim)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,12 +1,16 @@
-"""The two losses of a VAE, in nats, and the distribution they speak of.
+"""The two losses of a VAE, in nats per image.
 
 Kingma & Welling 2014, "Auto-Encoding Variational Bayes", equation 10 and appendix B.
 """
 
 from __future__ import annotations
 
-from torch import Tensor
+import math
+
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+
+from vae_train.model import VAE
 
 
 def sampled_log_var(z_log_var: Tensor, sampling: str) -> Tensor:
@@ -19,11 +23,36 @@ def sample(z_mean: Tensor, log_var: Tensor, epsilon: Tensor) -> Tensor:
     return z_mean + (0.5 * log_var).exp() * epsilon
 
 
-def reconstruction_loss(logits: Tensor, images: Tensor) -> Tensor:
-    """Binary cross-entropy summed over pixels, (N,) nats per image; images (N, C, H, W) in [0, 1]."""
-    return binary_cross_entropy_with_logits(logits, images, reduction="none").flatten(1).sum(1)
+def reconstruction_loss(logits: Tensor, images: Tensor, log_var: Tensor | None = None) -> Tensor:
+    """-log p(image | z) summed over pixels, (N,); images (N, C, H, W) in [0, 1].
+
+    Binary cross-entropy, or with `log_var` (C,) the Gaussian around sigmoid(logits).
+    """
+    if log_var is None:
+        return binary_cross_entropy_with_logits(logits, images, reduction="none").flatten(1).sum(1)
+    log_var = log_var.view(1, -1, 1, 1)
+    squared = (images - logits.sigmoid()).square() * (-log_var).exp()
+    return 0.5 * (squared + log_var + math.log(2 * math.pi)).flatten(1).sum(1)
 
 
 def kl_loss(z_mean: Tensor, log_var: Tensor) -> Tensor:
-    """KL(N(z_mean, exp(log_var)) || N(0, 1)) summed over latent dimensions, (N,) nats per image."""
+    """KL(N(z_mean, exp(log_var)) || N(0, 1)) summed over latent dimensions, (N,)."""
     return -0.5 * (1 + log_var - z_mean.square() - log_var.exp()).sum(1)
+
+
+class Losses(nn.Module):
+    """A VAE seen as the function that training minimises: (images, epsilon) -> reconstruction, KL, each (N,).
+
+    With `sampling` "book" the noise has standard deviation exp(z_log_var) while the KL term takes exp(z_log_var)
+    for the variance, as the book prints it.
+    """
+
+    def __init__(self, vae: VAE, sampling: str) -> None:
+        super().__init__()
+        self.vae, self.sampling = vae, sampling
+
+    def forward(self, images: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor]:
+        z_mean, z_log_var = self.vae.encoder(images)
+        z = sample(z_mean, sampled_log_var(z_log_var, self.sampling), epsilon)
+        reconstruction = reconstruction_loss(self.vae.decoder.logits(z), images, self.vae.log_var)
+        return reconstruction, kl_loss(z_mean, z_log_var)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,17 @@ COMPONENTS = 4
 MAX_MIXTURE_DIM = 16  # beyond it a full covariance per component has more numbers than the labels support
 
 
-def label_statistics(z_mean: Array, log_var: Array, labels: NDArray[np.uint8]) -> dict[str, Any]:
+def label_statistics(z_mean: Array, log_var: Array, labels: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
     """Per label: count, mean (D,), covariance (D, D) including the posterior variance, and a small mixture.
 
-    z_mean and log_var are (N, D), the latter the log of the variance that is sampled; labels (N,).
+    z_mean and log_var are (N, D), the latter the log of the variance that is sampled; labels (N,) are positions
+    in `names`.
     """
     statistics = {}
     for label in np.unique(labels):
         mean, variance = z_mean[labels == label], np.exp(log_var[labels == label])
         covariance = _covariance(mean - mean.mean(0), variance, np.ones(len(mean)))
-        statistics[str(label)] = {
+        statistics[names[label]] = {
             "count": len(mean),
             "mean": mean.mean(0).tolist(),
             "cov": covariance.tolist(),

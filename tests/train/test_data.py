@@ -1,0 +1,52 @@
+import gzip
+import shutil
+from pathlib import Path
+
+import pytest
+
+from vae_runtime.errors import VAEError
+from vae_train.data import PARTS, load_dataset
+
+
+@pytest.fixture
+def folder(sample_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sample_folder, tmp_path / "mnist"))
+
+
+def test_plain_and_gzipped_files_are_the_same_data(folder: Path) -> None:
+    zipped = load_dataset(str(folder))
+    for part in PARTS:
+        archive = folder / f"{part}.gz"
+        (folder / part).write_bytes(gzip.decompress(archive.read_bytes()))
+        archive.unlink()
+    assert load_dataset(str(folder)).fingerprint == zipped.fingerprint
+    assert zipped.image_shape == (1, 28, 28)
+    assert (len(zipped.train.images), len(zipped.test.images)) == (1000, 300)
+
+
+def test_limit_keeps_the_first_images(folder: Path) -> None:
+    few = load_dataset(str(folder), 50)
+    assert (len(few.train.images), len(few.test.labels)) == (50, 50)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_missing_or_truncated_file_is_named(folder: Path, part: str) -> None:
+    archive = folder / f"{part}.gz"
+    content = gzip.decompress(archive.read_bytes())
+    archive.write_bytes(gzip.compress(content[:-1]))
+    with pytest.raises(VAEError, match=f"{part}.gz: truncated"):
+        load_dataset(str(folder))
+    archive.unlink()
+    with pytest.raises(VAEError, match=f"{part} .*is missing"):
+        load_dataset(str(folder))
+
+
+def test_labels_for_other_images_are_refused(folder: Path) -> None:
+    shutil.copy(folder / f"{PARTS[3]}.gz", folder / f"{PARTS[1]}.gz")
+    with pytest.raises(VAEError, match="don't belong together"):
+        load_dataset(str(folder))
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(VAEError, match="nowhere: no such folder"):
+        load_dataset(str(tmp_path / "nowhere"))

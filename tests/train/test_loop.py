@@ -1,0 +1,94 @@
+"""A run is decided by its configuration and data, however it is interrupted."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from vae_runtime.errors import VAEError
+from vae_train.config import PRESETS
+from vae_train.loop import Trainer, train
+
+
+def ignore(values: dict[str, float], seconds: float) -> None:
+    pass
+
+
+def after(calls: int) -> Callable[[], bool]:
+    """Interrupt at the so-manieth step."""
+    counter = iter(range(10**9))
+    return lambda: next(counter) >= calls
+
+
+@pytest.mark.parametrize("preset", ["default", "book", "best"])
+def test_resuming_gives_the_bytes_of_an_uninterrupted_run(preset: str, data, tmp_path: Path) -> None:
+    config = replace(PRESETS[preset], epochs=2, batch_size=32, shift=1)
+    whole, pieces = tmp_path / "whole.pt", tmp_path / "pieces.pt"
+    assert train(Trainer(config, data), whole, lambda: False, ignore)
+    assert not train(Trainer(config, data), pieces, after(3), ignore)
+    for _ in range(10):
+        trainer = Trainer(config, data)
+        trainer.resume(pieces)
+        if train(trainer, pieces, after(5), ignore):
+            break
+    assert pieces.read_bytes() == whole.read_bytes()
+
+
+def test_training_lowers_both_the_training_and_the_test_loss(config, data, tmp_path: Path) -> None:
+    trainer = Trainer(replace(config, epochs=4, learning_rate=3e-3), data)
+    train(trainer, tmp_path / "model.pt", lambda: False, ignore)
+    first, last = trainer.history[0], trainer.history[-1]
+    for split in ("train", "test"):
+        assert last[f"{split}_reconstruction"] < first[f"{split}_reconstruction"] - 50
+    assert trainer.training["test_elbo"] == pytest.approx(-last["test_reconstruction"] - last["test_kl"], abs=3.0)
+
+
+def test_resuming_another_configuration_says_what_differs(config, data, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    Trainer(config, data).save(path)
+    with pytest.raises(VAEError, match="learning_rate 0.002, now 0.1"):
+        Trainer(replace(config, learning_rate=0.1), data).resume(path)
+
+
+def test_resuming_on_other_images_is_refused(config, data, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    Trainer(config, data).save(path)
+    others = replace(data, train=data.train.first(100))
+    with pytest.raises(VAEError, match="data set"):
+        Trainer(config, others).resume(path)
+
+
+def test_divergence_stops_with_the_step_and_the_rate_and_keeps_the_checkpoint(config, data, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    Trainer(config, data).save(path)
+    before = path.read_bytes()
+    wild = Trainer(replace(config, learning_rate=1e9), data)
+    with pytest.raises(VAEError, match=r"step \d+ with the learning rate .*last checkpoint is kept"):
+        train(wild, path, lambda: False, ignore)
+    assert path.read_bytes() == before
+
+
+def test_a_checkpoint_holds_no_wall_clock_and_loads_with_weights_only(config, data, tmp_path: Path) -> None:
+    paths = [tmp_path / "a.pt", tmp_path / "other-name.pt"]
+    for path in paths:
+        train(Trainer(config, data), path, lambda: False, ignore)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    contents = torch.load(paths[0], weights_only=True)
+    assert set(contents["history"][0]) == {
+        "epoch",
+        "train_reconstruction",
+        "train_kl",
+        "test_reconstruction",
+        "test_kl",
+    }
+
+
+def test_a_shifted_image_keeps_its_ink_and_moves_at_most_so_far(config, data) -> None:
+    trainer = Trainer(replace(config, shift=2), data)
+    images = torch.zeros(64, 1, 28, 28)
+    images[:, :, 14, 14] = 1
+    rows = trainer._shifted(images).nonzero()[:, 2:] - 14
+    assert len(rows) == 64
+    assert set(rows.flatten().tolist()) == {-2, -1, 0, 1, 2}

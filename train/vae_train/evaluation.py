@@ -1,0 +1,89 @@
+"""How good a VAE is: the true ELBO of q(z | x) as it is really sampled, in nats per image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vae_train.model import VAE
+from vae_train.objective import Losses, kl_loss, reconstruction_loss, sample, sampled_log_var
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Per image, (N,) nats: -log p(x | z) averaged over the samples, and KL(q(z | x) || p(z))."""
+
+    reconstruction: NDArray[np.float64]
+    kl: NDArray[np.float64]
+
+    @property
+    def elbo(self) -> NDArray[np.float64]:
+        return -(self.reconstruction + self.kl)
+
+    @property
+    def mean(self) -> float:
+        return float(self.elbo.mean())
+
+    @property
+    def half_width(self) -> float:
+        """Half of the 95 % confidence interval of `mean`, over images."""
+        return 1.96 * float(self.elbo.std()) / math.sqrt(len(self.elbo))
+
+
+@torch.no_grad()
+def evaluate_elbo(
+    model: VAE, sampling: str, images: NDArray[np.uint8], *, samples: int = 16, seed: int = 0
+) -> Evaluation:
+    """The ELBO of `images` (N, C, H, W) uint8, with `samples` draws of z for each; the seed fixes the draws."""
+    noise = torch.Generator().manual_seed(seed)
+    reconstruction, kl = [], []
+    for batch in batches(model, images):
+        z_mean, z_log_var = model.encoder(batch)
+        log_var = sampled_log_var(z_log_var, sampling)
+        total = torch.zeros(len(batch))
+        for _ in range(samples):
+            epsilon = torch.randn(z_mean.shape, generator=noise).to(z_mean.device)
+            logits = model.decoder.logits(sample(z_mean, log_var, epsilon))
+            total += reconstruction_loss(logits, batch, model.log_var).cpu()
+        reconstruction.append(total.double().numpy() / samples)
+        kl.append(kl_loss(z_mean, log_var).cpu().double().numpy())
+    return Evaluation(np.concatenate(reconstruction), np.concatenate(kl))
+
+
+@torch.no_grad()
+def evaluate_losses(losses: Losses, images: NDArray[np.uint8], *, seed: int = 0) -> tuple[float, float]:
+    """Means of the two losses as training defines them, one draw per image.
+
+    For preset book the KL is the one its formula prints, not that of the distribution it samples.
+    """
+    noise = torch.Generator().manual_seed(seed)
+    sums = [0.0, 0.0]
+    for batch in batches(losses.vae, images):
+        dim = losses.vae.encoder.z_mean.out_features
+        epsilon = torch.randn((len(batch), dim), generator=noise).to(batch.device)
+        for i, loss in enumerate(losses(batch, epsilon)):
+            sums[i] += loss.double().sum().item()
+    return sums[0] / len(images), sums[1] / len(images)
+
+
+@torch.no_grad()
+def encode(model: VAE, sampling: str, images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """z_mean and the log of the variance that is sampled, each (N, latent_dim), of uint8 (N, C, H, W)."""
+    codes = [model.encoder(batch) for batch in batches(model, images)]
+    z_mean, z_log_var = (torch.cat(part).cpu().double() for part in zip(*codes, strict=True))
+    return z_mean.numpy(), sampled_log_var(z_log_var, sampling).numpy()
+
+
+def batches(model: VAE, images: NDArray[np.uint8]) -> Iterator[Tensor]:
+    """Float images in [0, 1] on the model's device, in steps of 256."""
+    device = next(model.parameters()).device
+    for start in range(0, len(images), BATCH):
+        yield torch.from_numpy(images[start : start + BATCH].copy()).to(device).float() / 255

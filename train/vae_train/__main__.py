@@ -7,6 +7,8 @@ import sys
 
 import click
 
+from vae_runtime.console import run
+
 EXTRA = 'Error: {command} needs torch and tqdm: pip install "vae-edge[train]"'
 
 
@@ -29,7 +31,7 @@ def _run(command: str) -> None:
         sys.exit(1)
     from vae_train import cli
 
-    {"vae-train": cli.train_command, "vae-eval": cli.evaluate_command}[command](prog_name=command)
+    run({"vae-train": cli.train_command, "vae-eval": cli.evaluate_command}[command], command)
 
 
 if __name__ == "__main__":

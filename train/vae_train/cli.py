@@ -6,9 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 import torch
@@ -24,19 +22,6 @@ from vae_train.loop import Trainer, train
 CONTINUE = 130  # the exit status of a process that Ctrl-C ended
 
 
-def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """End with `Error: …` and exit 1 where a VAEError was raised."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except VAEError as error:
-            raise click.ClickException(str(error)) from error
-
-    return wrapped
-
-
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--data", default="mnist", show_default=True, help="'mnist', or a folder with MNIST-like IDX files.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="default", show_default=True)
@@ -47,7 +32,6 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--output", "-o", type=click.Path(path_type=Path), default=Path("runs/vae"), show_default=True)
 @click.option("--resume", is_flag=True, help="Continue the run in the output folder.")
 @click.version_option(package_name="vae-edge")
-@one_line_errors
 def train_command(
     data: str,
     preset: str,
@@ -92,7 +76,6 @@ def train_command(
 @click.option("--limit", type=click.IntRange(1), help="Only the first test images.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.version_option(package_name="vae-edge")
-@one_line_errors
 def evaluate_command(checkpoint: tuple[Path, ...], data: str, samples: int, limit: int | None, seed: int) -> None:
     """Print the true test ELBO of checkpoints and both its parts, in nats per image, with 95 % intervals.
 

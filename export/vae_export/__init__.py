@@ -1,0 +1,21 @@
+"""Export a VAE's encoder and decoder to ONNX graphs with a dynamic batch, proven equal to torch.
+
+Imports `vae_train` (the model) and `vae_runtime` (the bundle); torch and onnx only once something is exported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vae_export.export import export_bundle, export_checkpoint
+
+__all__ = ["export_bundle", "export_checkpoint"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from vae_export import export
+
+        return getattr(export, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,28 @@
+"""Exact rewrites of decoders for onnxruntime's CPU provider: passes over ONNX graphs, applied until none fits."""
+
+from __future__ import annotations
+
+import onnx
+
+from vae_export.graphs import checked
+from vae_export.rewrites.editor import Editor
+from vae_export.rewrites.folding import fold_crop, fold_pad
+from vae_export.rewrites.phases import separate_last_convolution, split_phases
+
+PASSES = (fold_pad, fold_crop, separate_last_convolution, split_phases)
+
+
+def rewrite(model: onnx.ModelProto) -> onnx.ModelProto | None:
+    """The same function with every pass applied wherever it fits; None where none did."""
+    editor = Editor(model)
+    changed = False
+    for rule in PASSES:
+        while rule(editor):
+            changed = True
+    return checked(editor.finish()) if changed else None
+
+
+def rewrite_for_cpu(content: bytes) -> bytes | None:
+    """`rewrite` on serialised models."""
+    model = rewrite(onnx.load_from_string(content))
+    return None if model is None else bytes(model.SerializeToString())

@@ -1,0 +1,192 @@
+"""Stride-2 transposed convolutions as four ordinary ones, and a last convolution that works below the pixel shuffle.
+
+Both use: output row Y = 2i + a of a transposed convolution with kernel k and leading pad p is the sum over kernel rows
+κ with κ ≡ a + p (mod 2) of w[κ] · x[i + (a + p - κ) / 2]. So each phase a ∈ {0, 1} is an ordinary convolution of x; in
+two dimensions there are four phases (a, b), and the output is their pixel shuffle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from vae_export.rewrites.editor import Editor, attributes
+
+Array = NDArray[np.float32]
+ELEMENTWISE = {"Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "Softplus", "Selu"}
+KERNELS = (2, 3, 4, 5)
+WIDEST = 4  # output channels of a last convolution that is worth separating
+BLOCK = 8  # channels of onnxruntime's blocked layout: AVX2 and NEON; AVX-512 takes 16
+
+
+@dataclass(frozen=True)
+class Upsampling:
+    """A transposed convolution that doubles height and width: weight (in, out, kh, kw), bias (out,), leading pads."""
+
+    node: onnx.NodeProto
+    weight: Array
+    bias: Array
+    lead: tuple[int, int]
+
+
+def split_phases(editor: Editor) -> bool:
+    """ConvTranspose = DepthToSpace(Concat of four Conv), each with its own activation so that it fuses."""
+    for node in editor.of_type("ConvTranspose"):
+        up = _upsampling(editor, node)
+        if up is None:
+            continue
+        activation = _activation(editor, node)
+        phases = [_phase(editor, up, a, b, activation) for a in (0, 1) for b in (0, 1)]
+        last = activation or node
+        stacked = editor.add("Concat", phases, axis=1)
+        editor.remove(node, *([activation] if activation else []))
+        editor.add("DepthToSpace", [stacked], last.output[0], blocksize=2, mode="DCR")
+        return True
+    return False
+
+
+def separate_last_convolution(editor: Editor) -> bool:
+    """Conv(act(ConvTranspose(x))), with few output channels, without ever interleaving the phases.
+
+    Row Y = 2i + a of a convolution with kernel k and leading pad t takes the upsampled rows 2i + a + κ - t, which are
+    row i + s of phase p where a + κ - t = 2s + p. Hence two steps: vertically, a short convolution of each phase (p, q)
+    to channels (a, κx, o), the two p summed; horizontally, the same with one-hot weights to channels (a, b, o), the two
+    q summed; then one DepthToSpace of 4·o channels. The channels between the steps are padded to full blocks.
+    """
+    for node in editor.of_type("ConvTranspose"):
+        up = _upsampling(editor, node)
+        activation = _activation(editor, node)
+        conv = editor.sole_consumer((activation or node).output[0])
+        last = None if conv is None else _same_convolution(editor, conv)
+        if up is None or conv is None or last is None:
+            continue
+        weight, bias, lead = last
+        columns = []
+        for q in (0, 1):
+            phases = [_phase(editor, up, p, q, activation) for p in (0, 1)]
+            parts = [_vertical(editor, phases[p], weight, lead[0], p) for p in (0, 1)]
+            columns.append(editor.add("Add", parts))
+        parts = [_horizontal(editor, columns[q], weight, bias if q == 0 else None, lead[1], q) for q in (0, 1)]
+        mixed = editor.add("Add", parts)
+        editor.remove(node, conv, *([activation] if activation else []))
+        editor.add("DepthToSpace", [mixed], conv.output[0], blocksize=2, mode="DCR")
+        return True
+    return False
+
+
+def _upsampling(editor: Editor, node: onnx.NodeProto) -> Upsampling | None:
+    settings = attributes(node)
+    weight = editor.constant(node.input[1])
+    bias = editor.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else None
+    if weight is None or weight.ndim != 4 or (bias is None and len(node.input) > 2 and node.input[2]):
+        return None
+    kernel = weight.shape[2:]
+    pads, extra = settings.get("pads", [0, 0, 0, 0]), settings.get("output_padding", [0, 0])
+    # 2 (h - 1) + k + extra - pads = 2 h: the output is exactly twice the input.
+    doubles = all(kernel[i] + extra[i] - pads[i] - pads[i + 2] == 2 for i in (0, 1))
+    plain = (
+        list(settings.get("strides", [1, 1])) == [2, 2]
+        and list(settings.get("dilations", [1, 1])) == [1, 1]
+        and settings.get("group", 1) == 1
+        and settings.get("auto_pad", b"NOTSET") == b"NOTSET"
+        and "output_shape" not in settings
+    )
+    if not (plain and doubles and set(kernel) <= set(KERNELS)):
+        return None
+    return Upsampling(node, weight, np.zeros(weight.shape[1], np.float32) if bias is None else bias, (pads[0], pads[1]))
+
+
+def _same_convolution(editor: Editor, node: onnx.NodeProto) -> tuple[Array, Array, tuple[int, int]] | None:
+    """Weight, bias and leading pads of a stride-1 convolution that keeps the size and has few output channels."""
+    settings = attributes(node)
+    weight = editor.constant(node.input[1]) if node.op_type == "Conv" else None
+    if weight is None or weight.ndim != 4 or weight.shape[0] > WIDEST:
+        return None
+    bias = editor.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros(weight.shape[0])
+    pads = settings.get("pads", [0, 0, 0, 0])
+    keeps = all(pads[i] + pads[i + 2] == weight.shape[2 + i] - 1 for i in (0, 1))
+    plain = (
+        list(settings.get("strides", [1, 1])) == [1, 1]
+        and list(settings.get("dilations", [1, 1])) == [1, 1]
+        and settings.get("group", 1) == 1
+        and settings.get("auto_pad", b"NOTSET") == b"NOTSET"
+    )
+    return (weight, bias.astype(np.float32), (pads[0], pads[1])) if keeps and plain and bias is not None else None
+
+
+def _activation(editor: Editor, node: onnx.NodeProto) -> onnx.NodeProto | None:
+    taker = editor.sole_consumer(node.output[0])
+    return taker if taker is not None and taker.op_type in ELEMENTWISE else None
+
+
+def _phase(editor: Editor, up: Upsampling, a: int, b: int, activation: onnx.NodeProto | None) -> str:
+    """Output rows 2i + a and columns 2j + b of a transposed convolution, as an ordinary convolution."""
+    rows, columns = (_taps(up.weight.shape[2 + i], phase, up.lead[i]) for i, phase in ((0, a), (1, b)))
+    weight = np.zeros((up.weight.shape[1], up.weight.shape[0], rows.size, columns.size), np.float32)
+    for ky, y in rows.places:
+        for kx, x in columns.places:
+            weight[:, :, y, x] = up.weight[:, :, ky, kx].T
+    output = _conv(editor, up.node.input[0], weight, up.bias, rows, columns)
+    return output if activation is None else editor.add_like(activation, output)
+
+
+@dataclass(frozen=True)
+class Taps:
+    """A one-dimensional convolution: `size` taps, `places` (source, tap), and the pads that keep the length."""
+
+    size: int
+    places: tuple[tuple[int, int], ...]
+    before: int
+    after: int
+
+
+def _span(offsets: dict[int, int]) -> Taps:
+    """Taps for {source: offset}: output i reads input i + offset."""
+    low, high = min(0, *offsets.values()), max(0, *offsets.values())
+    return Taps(high - low + 1, tuple((k, s - low) for k, s in offsets.items()), -low, high)
+
+
+def _taps(kernel: int, phase: int, lead: int) -> Taps:
+    offsets = {k: (phase + lead - k) // 2 for k in range(kernel) if (phase + lead - k) % 2 == 0}
+    return _span(offsets) if offsets else Taps(1, (), 0, 0)
+
+
+def _vertical(editor: Editor, source: str, weight: Array, lead: int, p: int) -> str:
+    """Phase rows p to channels (a, κx, o): the vertical half of the last convolution."""
+    out, channels, height, width = weight.shape
+    reads = {(a, k): (a + k - lead - p) // 2 for a in (0, 1) for k in range(height) if (a + k - lead - p) % 2 == 0}
+    taps = _span(dict(enumerate(reads.values()))) if reads else Taps(1, (), 0, 0)
+    kernel = np.zeros((_padded(2 * width * out), channels, taps.size, 1), np.float32)
+    for (a, k), (_, tap) in zip(reads, taps.places, strict=True):
+        for kx in range(width):
+            first = (a * width + kx) * out
+            kernel[first : first + out, :, tap, 0] += weight[:, :, k, kx]
+    return _conv(editor, source, kernel, None, taps, Taps(1, (), 0, 0))
+
+
+def _horizontal(editor: Editor, source: str, weight: Array, bias: Array | None, lead: int, q: int) -> str:
+    """Channels (a, κx, o) of phase columns q to channels (a, b, o): one-hot weights."""
+    out, _, _, width = weight.shape
+    reads = {(b, k): (b + k - lead - q) // 2 for b in (0, 1) for k in range(width) if (b + k - lead - q) % 2 == 0}
+    taps = _span(dict(enumerate(reads.values()))) if reads else Taps(1, (), 0, 0)
+    kernel = np.zeros((4 * out, _padded(2 * width * out), 1, taps.size), np.float32)
+    for (b, k), (_, tap) in zip(reads, taps.places, strict=True):
+        for a in (0, 1):
+            for o in range(out):
+                kernel[(2 * a + b) * out + o, (a * width + k) * out + o, 0, tap] = 1
+    return _conv(editor, source, kernel, None if bias is None else np.tile(bias, 4), Taps(1, (), 0, 0), taps)
+
+
+def _padded(channels: int) -> int:
+    return -(-channels // BLOCK) * BLOCK
+
+
+def _conv(editor: Editor, source: str, weight: Array, bias: Array | None, rows: Taps, columns: Taps) -> str:
+    inputs = [source, editor.add_constant(weight)]
+    if bias is not None:
+        inputs.append(editor.add_constant(bias.astype(np.float32)))
+    pads = [rows.before, columns.before, rows.after, columns.after]
+    return editor.add("Conv", inputs, pads=pads, kernel_shape=list(weight.shape[2:]))

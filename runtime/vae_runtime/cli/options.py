@@ -1,0 +1,70 @@
+"""Options that commands share, and the model that they name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from vae_runtime.vae import VAE
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Model = Callable[[], "VAE"]
+PATH = click.Path(path_type=Path)
+
+
+def model_options(command: Command) -> Command:
+    """-m, --provider, --precision, --threads: passed on as one dict `model`, for `load_model`."""
+    for option in reversed(
+        (
+            click.option("--model", "-m", "bundle", type=PATH, help="A bundle; default: the embedded digits."),
+            click.option("--provider", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or a name."),
+            click.option("--precision", type=click.Choice(["fp32", "int8", "auto"]), default="fp32", show_default=True),
+            click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def load_model(options: dict[str, Any]) -> VAE:
+    """Take the model options out of a command's arguments and load the VAE that they describe."""
+    import vae_runtime
+
+    return vae_runtime.load(
+        options.pop("bundle"),
+        provider=options.pop("provider"),
+        precision=options.pop("precision"),
+        threads=options.pop("threads"),
+    )
+
+
+def output_option(default: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--output", "-o", type=PATH, default=Path(default), show_default=True,
+        help="A .png sheet, a .npy array, or a folder with one PNG per image; - is stdout.",
+    )  # fmt: skip
+
+
+force_option = click.option("--force", is_flag=True, help="Write into a folder that isn't empty.")
+seed_option = click.option("--seed", type=click.IntRange(0), help="Default: drawn, and printed.")
+count_option = click.option("-n", "count", type=click.IntRange(1), default=16, show_default=True, help="How many.")
+
+
+def drawn_seed(seed: int | None) -> int:
+    """The seed asked for, or a fresh one, which is printed so that the result can be had again."""
+    if seed is not None:
+        return seed
+    import secrets
+
+    fresh = secrets.randbits(31)
+    click.echo(f"seed {fresh}", err=True)
+    return fresh
+
+
+def progress_wanted() -> bool:
+    return sys.stderr.isatty()

@@ -1,0 +1,275 @@
+"""Commands that take images: encode, reconstruct, interpolate, edit, concepts, plot."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from vae_runtime.cli.options import PATH, force_option, load_model, model_options, output_option
+from vae_runtime.cli.output import announce, write_images, write_picture
+from vae_runtime.errors import VAEError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from vae_runtime.vae import VAE
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+images_argument = click.argument("images", nargs=-1, required=True, type=PATH)
+
+
+def preprocess_options(command: Command) -> Command:
+    """--fit and --invert; without them the bundle's own."""
+    for option in (
+        click.option("--invert", is_flag=True, help="Dark ink on light paper."),
+        click.option(
+            "--fit", type=click.Choice(["contain", "stretch", "crop", "mnist"]), help="Default: the bundle's."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def read(vae: VAE, paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[list[str], NDArray[np.float32]]:
+    """Names and images (N, C, H, W) of all files and folders; takes --fit and --invert out of `options`."""
+    import numpy as np
+
+    from vae_runtime.bundle import Preprocess
+    from vae_runtime.images import read_images
+
+    own = vae.bundle.preprocess
+    preprocess = Preprocess(options.pop("fit") or own.fit, options.pop("invert") or own.invert)
+    found = list(read_images(paths, vae.image_shape, preprocess))
+    if not found:
+        raise VAEError(f"{paths[0]}: no images in it")
+    return [item.name for item in found], np.stack([item.image for item in found])
+
+
+@click.command()
+@images_argument
+@click.option(
+    "--output", "-o", type=PATH, default=Path("-"), help="A .npz, .csv, .json or .npy file.  [default: stdout]"
+)
+@click.option("--format", "kind", type=click.Choice(["csv", "json", "npz", "npy"]), default="csv", help="For stdout.")
+@preprocess_options
+@model_options
+def encode(images: tuple[Path, ...], output: Path, kind: str, **options: Any) -> None:
+    """The latents of images: files, folders, IDX, .npy and .npz.
+
+    Example: vae-run encode photos/ -o latents.csv
+    """
+    from vae_runtime.latents import Latents, latents_bytes, write_latents
+
+    vae = load_model(options)
+    names, array = read(vae, images, options)
+    latents = Latents(tuple(names), *vae.encode(array))
+    if str(output) == "-":
+        sys.stdout.buffer.write(latents_bytes(latents, kind))
+        return
+    write_latents(latents, output)
+    announce(output)
+
+
+@click.command()
+@images_argument
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many images.")
+@click.option("--scale", type=click.IntRange(1, 32), default=2, show_default=True, help="Pixels per pixel.")
+@output_option("reconstruct.png")
+@preprocess_options
+@force_option
+@model_options
+def reconstruct(images: tuple[Path, ...], limit: int, scale: int, output: Path, force: bool, **options: Any) -> None:
+    """Images beside what the model makes of them; a .npy holds the reconstructions alone.
+
+    Example: vae-run reconstruct digit.png -o pairs.png
+    """
+    import numpy as np
+
+    vae = load_model(options)
+    _, array = read(vae, images, options)
+    result = vae.reconstruct(array)
+    if output.suffix.lower() == ".npy":
+        write_images([result], result.shape, output)
+        return
+    pairs = np.concatenate([array[:limit, None], result[:limit, None]], 1).reshape(-1, *vae.image_shape)
+    columns = 2 * min(10, len(pairs) // 2)
+    write_images([pairs], pairs.shape, output, columns=columns, scale=scale, force=force)
+
+
+@click.command()
+@images_argument
+@click.option("--steps", type=click.IntRange(2, 1000), default=10, show_default=True, help="Images per path.")
+@click.option("--mode", type=click.Choice(["linear", "spherical"]), default="linear", show_default=True)
+@click.option("--scale", type=click.IntRange(1, 32), default=2, show_default=True, help="Pixels per pixel.")
+@click.option("--fps", type=click.IntRange(1, 50), default=12, show_default=True, help="For a .gif.")
+@output_option("interpolate.png")
+@preprocess_options
+@force_option
+@model_options
+def interpolate(
+    images: tuple[Path, ...], steps: int, mode: str, scale: int, fps: int, output: Path, force: bool, **options: Any
+) -> None:
+    """Morph one image into the next: a strip (.png), an animation (.gif), an array or a folder of frames.
+
+    Takes two or more images, or one latent file with two or more rows.
+
+    Example: vae-run interpolate four.png nine.png --steps 12 -o path.gif
+    """
+    import numpy as np
+
+    vae = load_model(options)
+    ends = _ends(vae, images, options)
+    if len(ends) < 2:
+        raise VAEError(f"a path needs two ends; {images[0]} gives {len(ends)}")
+    paths = [vae.interpolate(a, b, steps, mode=mode) for a, b in pairwise(ends)]
+    frames = np.concatenate(paths)
+    if output.suffix.lower() == ".gif":
+        from vae_runtime.pictures import save_gif
+
+        save_gif(np.concatenate([frames, frames[-2:0:-1]]), output, scale=scale, fps=fps)
+        announce(output)
+        return
+    write_images([frames], frames.shape, output, columns=steps, scale=scale, force=force)
+
+
+def _ends(vae: VAE, paths: tuple[Path, ...], options: dict[str, Any]) -> NDArray[np.float32]:
+    from vae_runtime.latents import read_latents
+
+    if len(paths) == 1 and paths[0].suffix.lower() in (".csv", ".json", ".npz"):
+        return read_latents(paths[0], vae.latent_dim)
+    return vae.encode(read(vae, paths, options)[1])[0]
+
+
+@click.command()
+@images_argument
+@click.option("--add", help="A label of the bundle.")
+@click.option("--remove", help="A label of the bundle.")
+@click.option("--concept", type=PATH, help="A concept file that vae-run concepts wrote.")
+@click.option("--strength", type=float, default=1.0, show_default=True)
+@click.option("--scale", type=click.IntRange(1, 32), default=2, show_default=True, help="Pixels per pixel.")
+@output_option("edit.png")
+@preprocess_options
+@force_option
+@model_options
+def edit(
+    images: tuple[Path, ...],
+    add: str | None,
+    remove: str | None,
+    concept: Path | None,
+    strength: float,
+    scale: int,
+    output: Path,
+    force: bool,
+    **options: Any,
+) -> None:
+    """Move images along a concept; a picture shows each beside its reconstruction and its edit.
+
+    Example: vae-run edit nine.png --add 4 --remove 9 --strength 0.8 -o edited.png
+    """
+    import numpy as np
+
+    if concept and (add or remove):
+        raise click.UsageError("--concept excludes --add and --remove")
+    if not (concept or add or remove):
+        raise click.UsageError("say what to change with --add, --remove or --concept")
+    vae = load_model(options)
+    _, array = read(vae, images, options)
+    direction = _read_concept(concept, vae) if concept else vae.concept(add, remove)
+    z_mean, _ = vae.encode(array)
+    edited = vae.decode(z_mean + strength * direction)
+    if output.suffix.lower() == ".npy":
+        write_images([edited], edited.shape, output)
+        return
+    triples = np.stack([array, vae.decode(z_mean), edited], 1).reshape(-1, *vae.image_shape)
+    write_images([triples], triples.shape, output, columns=3, scale=scale, force=force)
+
+
+@click.command()
+@click.option("--with", "with_it", type=PATH, help="A folder of images that have the concept.")
+@click.option("--without", type=PATH, help="A folder of images that don't.")
+@click.option("--output", "-o", type=PATH, default=Path("concept.json"), show_default=True, help="The concept file.")
+@preprocess_options
+@model_options
+def concepts(with_it: Path | None, without: Path | None, output: Path, **options: Any) -> None:
+    """List the labels that edit knows, or learn a new concept from two folders of images.
+
+    Example: vae-run concepts --with smiling/ --without neutral/ -o smile.json
+    """
+    import json
+
+    vae = load_model(options)
+    if with_it is None and without is None:
+        if not vae.labels:
+            click.echo("this bundle was exported without labels; learn a concept with --with and --without", err=True)
+        for name, label in vae.labels.items():
+            click.echo(f"{name}\t{label.count} images\tmean {' '.join(f'{v:.3f}' for v in label.mean)}")
+        return
+    if with_it is None or without is None:
+        raise click.UsageError("a concept needs both --with and --without")
+    from vae_runtime.files import atomic_file
+    from vae_runtime.vae import concept_between
+
+    sides = [read(vae, (folder,), dict(options))[1] for folder in (with_it, without)]
+    direction = concept_between(vae, sides[0], sides[1])
+    content = {"concept": direction.tolist(), "with": len(sides[0]), "without": len(sides[1])}
+    with atomic_file(output) as temporary:
+        temporary.write_text(json.dumps(content) + "\n")
+    announce(output)
+
+
+def _read_concept(path: Path, vae: VAE) -> NDArray[np.float32]:
+    import json
+
+    from vae_runtime.latents import check_latents
+
+    if not path.is_file():
+        raise VAEError(f"{path}: no such file")
+    try:
+        direction: NDArray[np.float32] = check_latents(json.loads(path.read_text("utf-8"))["concept"], vae.latent_dim)[
+            0
+        ]
+        return direction
+    except (ValueError, TypeError, KeyError) as error:
+        raise VAEError(f"{path}: not a concept file for this model: {error}") from None
+
+
+@click.command()
+@images_argument
+@click.option("--labels", type=PATH, help="An IDX file of labels; else the folder that an image lies in.")
+@click.option("--output", "-o", type=PATH, default=Path("plot.png"), show_default=True)
+@click.option("--axes", "axes", default="0,1", show_default=True, help="The two latent dimensions to show.")
+@preprocess_options
+@model_options
+def plot(images: tuple[Path, ...], labels: Path | None, output: Path, axes: str, **options: Any) -> None:
+    """A scatter of images in latent space, coloured by label.
+
+    Example: vae-run plot t10k-images-idx3-ubyte --labels t10k-labels-idx1-ubyte -o plot.png
+    """
+    import numpy as np
+
+    from vae_runtime.idx import read_idx
+    from vae_runtime.pictures import scatter
+
+    vae = load_model(options)
+    names, array = read(vae, images, options)
+    if labels:
+        colours = read_idx(labels)
+        if colours.shape != (len(array),):
+            raise VAEError(f"{labels}: {colours.shape} labels for {len(array)} images")
+    else:
+        colours = np.array([str(Path(name).parent) if "/" in name else "" for name in names])
+    try:
+        x, y = (int(part) for part in axes.split(","))
+        points = vae.encode(array)[0][:, [x, y]]
+    except (ValueError, IndexError):
+        raise click.UsageError(f"--axes {axes}: two of the latent dimensions 0 … {vae.latent_dim - 1}") from None
+    write_picture(scatter(points, colours, axes=(x, y)), output)
+
+
+COMMANDS = (encode, reconstruct, interpolate, edit, concepts, plot)

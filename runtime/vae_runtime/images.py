@@ -1,0 +1,212 @@
+"""Images from anywhere to what an encoder takes: the one preprocessing, used by training too.
+
+EXIF rotation applied, transparency over black, 16-bit scaled to [0, 1], converted to the model's channels, then
+fitted to the model's size.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from vae_runtime.bundle import Preprocess
+from vae_runtime.errors import VAEError
+from vae_runtime.idx import read_idx
+
+Shape = tuple[int, int, int]
+Array = NDArray[np.float32]
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"})
+INK = 20  # MNIST scales a digit's ink box to 20 of its 28 pixels
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class Named:
+    """An image (C, H, W) float32 in [0, 1] and where it came from."""
+
+    name: str
+    image: Array
+
+
+def read_images(paths: Iterable[str | Path], shape: Shape, preprocess: Preprocess) -> Iterator[Named]:
+    """Every image of files and folders, brought to `shape` (C, H, W): pictures, IDX, .npy and .npz files.
+
+    A folder gives its pictures, sorted, sub-folders included. Raises VAEError naming the file that is missing,
+    empty or none of these.
+    """
+    for path in map(Path, paths):
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not found:
+                raise VAEError(f"{path}: no images in this folder")
+            for file in found:
+                yield Named(str(file.relative_to(path)), read_picture(file, shape, preprocess))
+        elif _is_array(path):
+            for i, image in enumerate(_read_array(path, shape)):
+                yield Named(f"{path.name}[{i}]", image)
+        else:
+            yield Named(path.name, read_picture(path, shape, preprocess))
+
+
+def read_picture(path: Path, shape: Shape, preprocess: Preprocess) -> Array:
+    """One image file as (C, H, W) float32 in [0, 1]. Raises VAEError naming it when it is missing or no image."""
+    if not path.is_file():
+        raise VAEError(f"{path}: no such file")
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return prepare(picture, shape, preprocess)
+    except DAMAGED as error:
+        reason = "not an image" if isinstance(error, UnidentifiedImageError) else f"a damaged image: {error}"
+        raise VAEError(f"{path}: {reason}") from None
+
+
+def prepare(picture: Image.Image, shape: Shape, preprocess: Preprocess) -> Array:
+    """A Pillow image of any size and mode as (C, H, W) float32 in [0, 1], by the rules at the top of this file."""
+    pixels = _pixels(ImageOps.exif_transpose(picture), shape[0])
+    if preprocess.invert:
+        pixels = 1 - pixels
+    fit = {"contain": _contain, "stretch": _resize, "crop": _crop, "mnist": _mnist}[preprocess.fit]
+    fitted: Array = np.clip(fit(pixels, shape[1:]), 0, 1)
+    return fitted
+
+
+def check_images(images: Any, shape: Shape) -> Array:
+    """What a caller passes as images -> (N, C, H, W) float32 in [0, 1].
+
+    Takes (N, C, H, W), for one channel also (N, H, W) and (H, W); float in [0, 1] or uint8. Raises TypeError for
+    another dtype, ValueError for another shape, NaN, or values outside [0, 1].
+    """
+    array = np.asarray(images)
+    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
+        raise TypeError(f"images must be floating point in [0, 1] or uint8, not {array.dtype}")
+    if shape[0] == 1 and array.ndim in (2, 3):
+        array = array.reshape(-1 if array.size else 0, 1, *array.shape[-2:])
+    if array.ndim != 4 or array.shape[1:] != shape:
+        raise ValueError(f"images of shape {np.shape(images)} don't fit the model's (N, {', '.join(map(str, shape))})")
+    if array.dtype == np.uint8:
+        return array.astype(np.float32) / np.float32(255)
+    # NaN compares false, so this catches it too.
+    if array.size and not (array.min() >= 0 and array.max() <= 1):
+        raise ValueError("images must lie in [0, 1] and hold no NaN; scale them, or pass uint8 for 0 … 255")
+    return array.astype(np.float32)
+
+
+def _pixels(picture: Image.Image, channels: int) -> Array:
+    """(C, H, W) float32 in [0, 1]; raises ValueError for values that have no scale."""
+    if picture.mode.startswith("I") or picture.mode == "F":
+        values = np.asarray(picture, np.float32)
+        if picture.mode != "F":
+            values = values / np.float32(65535)
+        if not (values.min() >= 0 and values.max() <= 1):
+            raise ValueError("its values lie outside the range of 16-bit integers, or of [0, 1] for floats")
+        return np.repeat(values[None], channels, 0)
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        rgba = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
+    values = np.asarray(picture.convert("L" if channels == 1 else "RGB"), np.float32) / np.float32(255)
+    return values[None] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
+def _resize(pixels: Array, size: tuple[int, int]) -> Array:
+    if pixels.shape[1:] == size:
+        return pixels
+    planes = [Image.fromarray(plane).resize((size[1], size[0]), Image.Resampling.BICUBIC) for plane in pixels]
+    return np.stack([np.asarray(plane, np.float32) for plane in planes])
+
+
+def _contain(pixels: Array, size: tuple[int, int]) -> Array:
+    scale = min(size[0] / pixels.shape[1], size[1] / pixels.shape[2])
+    inner = _resize(pixels, _scaled(pixels, scale, size))
+    return _place(inner, size, (size[0] - inner.shape[1]) // 2, (size[1] - inner.shape[2]) // 2)
+
+
+def _crop(pixels: Array, size: tuple[int, int]) -> Array:
+    _, height, width = pixels.shape
+    scale = min(height / size[0], width / size[1])
+    h, w = max(1, min(height, round(size[0] * scale))), max(1, min(width, round(size[1] * scale)))
+    y, x = (height - h) // 2, (width - w) // 2
+    return _resize(pixels[:, y : y + h, x : x + w], size)
+
+
+def _mnist(pixels: Array, size: tuple[int, int]) -> Array:
+    """As LeCun et al. made the data set: the ink box scaled to 20 of 28 pixels, centred by its centre of mass."""
+    ink = pixels.max(0) > 0.1
+    if not ink.any():
+        return np.zeros((pixels.shape[0], *size), np.float32)
+    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    box = pixels[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    target = (size[0] * INK / 28, size[1] * INK / 28)
+    scale = min(target[0] / box.shape[1], target[1] / box.shape[2])
+    inner = np.clip(_resize(box, _scaled(box, scale, size)), 0, 1)
+    mass = inner.sum(0)
+    total = float(mass.sum()) or 1.0
+    y = round((size[0] - 1) / 2 - float(mass.sum(1) @ np.arange(mass.shape[0])) / total)
+    x = round((size[1] - 1) / 2 - float(mass.sum(0) @ np.arange(mass.shape[1])) / total)
+    y, x = (max(0, min(size[i] - inner.shape[i + 1], v)) for i, v in enumerate((y, x)))
+    return _place(inner, size, y, x)
+
+
+def _scaled(pixels: Array, scale: float, size: tuple[int, int]) -> tuple[int, int]:
+    height, width = (max(1, min(size[i], round(pixels.shape[i + 1] * scale))) for i in (0, 1))
+    return height, width
+
+
+def _place(inner: Array, size: tuple[int, int], y: int, x: int) -> Array:
+    canvas = np.zeros((inner.shape[0], *size), np.float32)
+    canvas[:, y : y + inner.shape[1], x : x + inner.shape[2]] = inner
+    return canvas
+
+
+def _is_array(path: Path) -> bool:
+    name = path.name.removesuffix(".gz")
+    return path.suffix in (".npy", ".npz") or name.endswith(("ubyte", ".idx"))
+
+
+def _read_array(path: Path, shape: Shape) -> Array:
+    if path.suffix not in (".npy", ".npz"):
+        return _checked(path, read_idx(path), shape)
+    return _checked(path, load_numpy(path, "images"), shape)
+
+
+def _checked(path: Path, array: NDArray[Any], shape: Shape) -> Array:
+    try:
+        return check_images(array, shape)
+    except (ValueError, TypeError) as error:
+        raise VAEError(f"{path}: {error}") from None
+
+
+def load_numpy(path: Path, key: str) -> NDArray[Any]:
+    """An array from .npy, or from .npz under `key` or as the only one; never unpickled. Raises VAEError."""
+    if not path.is_file():
+        raise VAEError(f"{path}: no such file")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            if key not in loaded.files and len(loaded.files) != 1:
+                raise VAEError(f"{path}: no array {key!r} in it, it has {', '.join(loaded.files) or 'none'}")
+            array: NDArray[Any] = loaded[key if key in loaded.files else loaded.files[0]]
+            return array
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        zlib.error,
+        KeyError,
+        SyntaxError,
+        MemoryError,
+        NotImplementedError,
+    ) as error:
+        raise VAEError(
+            f"{path}: not a readable numpy file: {str(error).splitlines()[0] if str(error) else 'empty'}"
+        ) from None

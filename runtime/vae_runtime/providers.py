@@ -1,0 +1,140 @@
+"""Execution providers: what was asked for, whether it truly runs here, and if not, why.
+
+onnxruntime falls back to the CPU with a line on stderr when a provider's libraries don't load. So the libraries are
+loaded with the system's own loader first, whose message is the reason, and onnxruntime is asked only if that worked.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from vae_runtime.errors import ProviderError
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+REPAIR = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install --no-deps onnxruntime-gpu"
+
+
+@dataclass(frozen=True)
+class Provider:
+    """onnxruntime's name for an execution provider, and its options."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def resolve(requested: str, options: Mapping[str, Any] | None = None) -> Provider:
+    """ "auto", "cpu", "cuda", "cuda:N" or onnxruntime's own name -> a provider that runs here.
+
+    Raises ProviderError that says why when an explicit one cannot run; "auto" takes CUDA where it works, and warns
+    where onnxruntime-gpu is installed but CUDA is unusable. On CUDA fp32 means fp32: TF32 is off.
+    """
+    import onnxruntime
+
+    options = dict(options or {})
+    kind, _, device = requested.lower().partition(":")
+    if kind == "auto":
+        return _automatic(options)
+    if kind == "cpu" or requested == CPU:
+        return Provider(CPU, options)
+    if kind == "cuda" or requested == CUDA:
+        if device and not device.isdigit():
+            raise ProviderError(f"--provider {requested}: the device after cuda: must be a number")
+        if reason := cuda_problem():
+            raise ProviderError(f"CUDA cannot run here: {reason}")
+        return Provider(CUDA, {"device_id": int(device or 0), "use_tf32": 0} | options)
+    available = onnxruntime.get_available_providers()
+    name = next(
+        (p for p in available if p.lower() in (requested.lower(), f"{requested.lower()}executionprovider")), None
+    )
+    if name is None:
+        raise ProviderError(f"{requested}: this onnxruntime has no such provider; it has {', '.join(available)}")
+    return Provider(name, options)
+
+
+def check_active(session: Any, provider: Provider) -> None:
+    """Raise ProviderError when a session doesn't run on what it was built for."""
+    active = session.get_providers()
+    if provider.name not in active:
+        reason = cuda_problem() if provider.name == CUDA else ""
+        reason = reason or "onnxruntime could not start it (no such device, or its driver is too old)"
+        raise ProviderError(f"{provider.name} is not active, onnxruntime chose {', '.join(active)}: {reason}")
+
+
+def cuda_problem() -> str:
+    """Why CUDA cannot run here, in words; empty where nothing speaks against it."""
+    import onnxruntime
+
+    wheels = installed_wheels()
+    if "onnxruntime-gpu" not in wheels:
+        return "this onnxruntime has no CUDA support; docs/runtime.md says how to install onnxruntime-gpu[cuda,cudnn]"
+    if "onnxruntime" in wheels:
+        return f"onnxruntime and onnxruntime-gpu are installed over each other; repair it: {REPAIR}"
+    if CUDA not in onnxruntime.get_available_providers():
+        return "onnxruntime-gpu is installed, but its files are incomplete; repair it: " + REPAIR
+    return _library_problem() or _device_problem()
+
+
+def installed_wheels() -> set[str]:
+    """Which of onnxruntime's wheels the package metadata lists."""
+    found = set()
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            metadata.version(name)
+            found.add(name)
+        except metadata.PackageNotFoundError:
+            pass
+    return found
+
+
+def _automatic(options: Mapping[str, Any]) -> Provider:
+    if "onnxruntime-gpu" not in installed_wheels():
+        return Provider(CPU, options)
+    if reason := cuda_problem():
+        warnings.warn(f"onnxruntime-gpu is installed but CUDA cannot run, using the CPU: {reason}", stacklevel=4)
+        return Provider(CPU, options)
+    return Provider(CUDA, {"device_id": 0, "use_tf32": 0, **options})
+
+
+def _library_problem() -> str:
+    import onnxruntime
+
+    if hasattr(onnxruntime, "preload_dlls"):
+        _preload_quietly(onnxruntime)
+    specification = importlib.util.find_spec("onnxruntime")
+    folder = Path(str(specification.origin)).parent / "capi" if specification else Path()
+    for library in ("libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"):
+        path = folder / library
+        if not path.exists():  # Windows has other names; there onnxruntime's own check must do
+            continue
+        try:
+            ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+        except OSError as error:
+            return str(error)
+    return ""
+
+
+def _preload_quietly(onnxruntime: Any) -> None:
+    """Load the pip-installed nvidia-* libraries, whose absence preload_dlls prints."""
+    import contextlib
+    import io
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        onnxruntime.preload_dlls()
+
+
+def _device_problem() -> str:
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError as error:
+        return f"no NVIDIA driver: {error}"
+    count = ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return "the driver finds no CUDA device"
+    return ""

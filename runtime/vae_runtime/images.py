@@ -6,6 +6,7 @@ fitted to the model's size.
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -60,13 +61,22 @@ def read_picture(path: Path, shape: Shape, preprocess: Preprocess) -> Array:
     """One image file as (C, H, W) float32 in [0, 1]. Raises VAEError naming it when it is missing or no image."""
     if not path.is_file():
         raise VAEError(f"{path}: no such file")
+    return _open_picture(path, str(path), shape, preprocess)
+
+
+def read_picture_bytes(content: bytes, shape: Shape, preprocess: Preprocess) -> Array:
+    """The content of one image file as (C, H, W) float32 in [0, 1]. Raises VAEError when it is no image."""
+    return _open_picture(io.BytesIO(content), "the image", shape, preprocess)
+
+
+def _open_picture(source: Path | io.BytesIO, name: str, shape: Shape, preprocess: Preprocess) -> Array:
     try:
-        with Image.open(path) as picture:
+        with Image.open(source) as picture:
             picture.load()
             return prepare(picture, shape, preprocess)
     except DAMAGED as error:
         reason = "not an image" if isinstance(error, UnidentifiedImageError) else f"a damaged image: {error}"
-        raise VAEError(f"{path}: {reason}") from None
+        raise VAEError(f"{name}: {reason}") from None
 
 
 def prepare(picture: Image.Image, shape: Shape, preprocess: Preprocess) -> Array:

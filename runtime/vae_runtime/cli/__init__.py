@@ -2,7 +2,7 @@
 
 import click
 
-from vae_runtime.cli import explain, generate, transform
+from vae_runtime.cli import explain, explore, generate, transform
 
 group = click.Group(
     "vae-run",
@@ -12,6 +12,6 @@ group = click.Group(
     "Example: vae-run grid -o grid.png",
 )
 group = click.version_option(package_name="vae-edge")(group)
-for module in (generate, transform, explain):
+for module in (generate, transform, explain, explore):
     for command in module.COMMANDS:
         group.add_command(command)

@@ -1,0 +1,5 @@
+"""`vae-run explore`: a local web page on a model's latent space, served by the standard library alone."""
+
+from vae_runtime.explore.server import ExploreServer, open_server
+
+__all__ = ["ExploreServer", "open_server"]

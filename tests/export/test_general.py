@@ -1,0 +1,141 @@
+"""Encoders and decoders from elsewhere: other layers, sizes, channels and latent dimensions."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx.reference import ReferenceEvaluator
+from torch import nn
+
+import vae_runtime
+from vae_export import export_bundle
+from vae_runtime.errors import VAEError
+
+
+class Heads(nn.Module):
+    """features -> z_mean, z_log_var."""
+
+    def __init__(self, body: nn.Module, width: int, latent_dim: int) -> None:
+        super().__init__()
+        self.body, self.mean, self.log_var = body, nn.Linear(width, latent_dim), nn.Linear(width, latent_dim)
+
+    def forward(self, image):
+        x = self.body(image)
+        return self.mean(x), self.log_var(x)
+
+
+class Residual(nn.Module):
+    def __init__(self, channels: int, norm: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), norm, nn.SiLU())
+
+    def forward(self, x):
+        return x + self.layers(x)
+
+
+def dense(shape, latent_dim):
+    size = int(np.prod(shape))
+    encoder = Heads(nn.Sequential(nn.Flatten(), nn.Linear(size, 64), nn.Tanh()), 64, latent_dim)
+    layers = [nn.Linear(latent_dim, 64), nn.ELU(), nn.Linear(64, size), nn.Sigmoid(), nn.Unflatten(1, shape)]
+    return encoder, nn.Sequential(*layers)
+
+
+def convolutional(shape, latent_dim, norm, up):
+    channels, height, width = shape
+    h, w = height // 4, width // 4
+    body = nn.Sequential(
+        nn.Conv2d(channels, 16, 3, stride=2, padding=1), norm(), nn.ReLU(),
+        nn.Conv2d(16, 16, 3, stride=2, padding=1), norm(), nn.LeakyReLU(0.1),
+        Residual(16, norm()), nn.Dropout(0.5), nn.Flatten(),
+    )  # fmt: skip
+    decoder = nn.Sequential(
+        nn.Linear(latent_dim, 16 * h * w), nn.Unflatten(1, (16, h, w)), Residual(16, norm()),
+        up(), norm(), nn.GELU(), up(), nn.ReLU(), nn.Conv2d(16, channels, 3, padding=1), nn.Sigmoid(),
+    )  # fmt: skip
+    return Heads(body, 16 * h * w, latent_dim), decoder
+
+
+def nearest():
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(16, 16, 3, padding=1))
+
+
+def bilinear():
+    upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+    return nn.Sequential(upsample, nn.Conv2d(16, 16, 3, padding=1))
+
+
+def transposed(kernel, padding, extra=0):
+    return lambda: nn.ConvTranspose2d(16, 16, kernel, stride=2, padding=padding, output_padding=extra)
+
+
+def batch_norm():
+    return nn.BatchNorm2d(16)
+
+
+def group_norm():
+    return nn.GroupNorm(4, 16)
+
+
+CASES = {
+    "dense-1": lambda: ((1, 28, 28), 1, dense((1, 28, 28), 1)),
+    "dense-256": lambda: ((3, 32, 32), 256, dense((3, 32, 32), 256)),
+    "batch-nearest": lambda: ((1, 28, 28), 16, convolutional((1, 28, 28), 16, batch_norm, nearest)),
+    "group-bilinear": lambda: ((3, 64, 64), 32, convolutional((3, 64, 64), 32, group_norm, bilinear)),
+    "batch-kernel-4": lambda: ((3, 128, 128), 64, convolutional((3, 128, 128), 64, batch_norm, transposed(4, 1))),
+    "group-kernel-3": lambda: ((1, 32, 48), 2, convolutional((1, 32, 48), 2, group_norm, transposed(3, 1, 1))),
+    "plain-kernel-2": lambda: ((3, 28, 28), 8, convolutional((3, 28, 28), 8, nn.Identity, transposed(2, 0))),
+    "plain-kernel-5": lambda: ((1, 36, 36), 8, convolutional((1, 36, 36), 8, nn.Identity, transposed(5, 2, 1))),
+}
+
+
+@pytest.fixture(params=CASES)
+def exported(request, tmp_path):
+    """A bundle of one case, its modules with running statistics that aren't the initial ones."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        shape, latent_dim, (encoder, decoder) = CASES[request.param]()
+        for norm in (m for m in (*encoder.modules(), *decoder.modules()) if isinstance(m, nn.BatchNorm2d)):
+            nn.init.uniform_(norm.running_mean, -0.3, 0.3)
+            nn.init.uniform_(norm.running_var, 0.5, 2)
+    path = tmp_path / "other.vae"
+    bundle = export_bundle(encoder, decoder, image_shape=shape, latent_dim=latent_dim, output=path)
+    return path, bundle, encoder.eval(), decoder.eval()
+
+
+def test_modules_from_elsewhere(exported):
+    path, bundle, encoder, decoder = exported
+    random = np.random.default_rng(0)
+    images = random.random((2, *bundle.image_shape), np.float32)
+    z = random.standard_normal((2, bundle.latent_dim)).astype(np.float32)
+    with torch.no_grad():
+        expected = [*encoder(torch.from_numpy(images)), decoder(torch.from_numpy(z))]
+    with vae_runtime.load(path, provider="cpu") as vae:
+        vae.check()
+        for found, want in zip([*vae.encode(images), vae.decode(z)], expected, strict=True):
+            np.testing.assert_allclose(found, want.numpy(), atol=1e-5 * max(1, float(want.abs().max())))
+    for variant in bundle.variants:
+        for file, feed in ((variant.encoder.file, {"image": images[:1]}), (variant.decoder.file, {"z": z[:1]})):
+            model = onnx.load(path / file)
+            onnx.checker.check_model(model, full_check=True)
+            if np.prod(bundle.image_shape) <= 3 * 64 * 64:  # the evaluator is slow
+                want = expected[:2] if "image" in feed else expected[2:]
+                for value, other in zip(ReferenceEvaluator(model).run(None, feed), want, strict=True):
+                    np.testing.assert_allclose(value, other[:1].numpy(), atol=1e-5 * max(1, float(other.abs().max())))
+
+
+def test_a_decoder_without_sigmoid_is_refused(tmp_path):
+    encoder, decoder = dense((1, 8, 8), 2)
+    with pytest.raises(VAEError, match="sigmoid"):
+        export_bundle(encoder, decoder[:3].append(nn.Unflatten(1, (1, 8, 8))), image_shape=(1, 8, 8), latent_dim=2,
+                      output=tmp_path / "x.vae")  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
+def test_labels_give_concepts(tmp_path, digits, digit_labels):
+    encoder, decoder = dense((1, 28, 28), 2)
+    bundle = export_bundle(encoder, decoder, image_shape=(1, 28, 28), latent_dim=2, output=tmp_path / "x.vae",
+                           images=digits, labels=digit_labels)  # fmt: skip
+    assert set(bundle.labels) == {str(label) for label in np.unique(digit_labels)}
+    assert sum(label.count for label in bundle.labels.values()) == len(digits)
+    four = encoder.eval()(torch.from_numpy(digits[digit_labels == 4]).float() / 255)[0]
+    np.testing.assert_allclose(bundle.labels["4"].mean, four.mean(0).detach().numpy(), atol=1e-5)

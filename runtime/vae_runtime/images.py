@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from vae_runtime.arrays import Array, Shape, load_numpy
+from vae_runtime.arrays import check_images as check_images
 from vae_runtime.bundle import Preprocess
 from vae_runtime.errors import VAEError
 from vae_runtime.idx import read_idx
 
-Shape = tuple[int, int, int]
-Array = NDArray[np.float32]
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"})
 INK = 20  # MNIST scales a digit's ink box to 20 of its 28 pixels
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
@@ -87,27 +87,6 @@ def prepare(picture: Image.Image, shape: Shape, preprocess: Preprocess) -> Array
     fit = {"contain": _contain, "stretch": _resize, "crop": _crop, "mnist": _mnist}[preprocess.fit]
     fitted: Array = np.clip(fit(pixels, shape[1:]), 0, 1)
     return fitted
-
-
-def check_images(images: Any, shape: Shape) -> Array:
-    """What a caller passes as images -> (N, C, H, W) float32 in [0, 1].
-
-    Takes (N, C, H, W), for one channel also (N, H, W) and (H, W); float in [0, 1] or uint8. Raises TypeError for
-    another dtype, ValueError for another shape, NaN, or values outside [0, 1].
-    """
-    array = np.asarray(images)
-    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
-        raise TypeError(f"images must be floating point in [0, 1] or uint8, not {array.dtype}")
-    if shape[0] == 1 and array.ndim in (2, 3):
-        array = array.reshape(-1 if array.size else 0, 1, *array.shape[-2:])
-    if array.ndim != 4 or array.shape[1:] != shape:
-        raise ValueError(f"images of shape {np.shape(images)} don't fit the model's (N, {', '.join(map(str, shape))})")
-    if array.dtype == np.uint8:
-        return array.astype(np.float32) / np.float32(255)
-    # NaN compares false, so this catches it too.
-    if array.size and not (array.min() >= 0 and array.max() <= 1):
-        raise ValueError("images must lie in [0, 1] and hold no NaN; scale them, or pass uint8 for 0 … 255")
-    return array.astype(np.float32)
 
 
 def _pixels(picture: Image.Image, channels: int) -> Array:
@@ -192,31 +171,3 @@ def _checked(path: Path, array: NDArray[Any], shape: Shape) -> Array:
         return check_images(array, shape)
     except (ValueError, TypeError) as error:
         raise VAEError(f"{path}: {error}") from None
-
-
-def load_numpy(path: Path, key: str) -> NDArray[Any]:
-    """An array from .npy, or from .npz under `key` or as the only one; never unpickled. Raises VAEError."""
-    if not path.is_file():
-        raise VAEError(f"{path}: no such file")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            if key not in loaded.files and len(loaded.files) != 1:
-                raise VAEError(f"{path}: no array {key!r} in it, it has {', '.join(loaded.files) or 'none'}")
-            array: NDArray[Any] = loaded[key if key in loaded.files else loaded.files[0]]
-            return array
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        zlib.error,
-        KeyError,
-        SyntaxError,
-        MemoryError,
-        NotImplementedError,
-    ) as error:
-        raise VAEError(
-            f"{path}: not a readable numpy file: {str(error).splitlines()[0] if str(error) else 'empty'}"
-        ) from None

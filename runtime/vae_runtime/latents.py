@@ -12,14 +12,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vae_runtime.arrays import check_latents as check_latents
+from vae_runtime.arrays import load_numpy
 from vae_runtime.errors import VAEError
 from vae_runtime.files import atomic_file
-from vae_runtime.images import load_numpy
 
 FORMATS = ("csv", "json", "npz", "npy")
 
@@ -31,27 +31,6 @@ class Latents:
     names: tuple[str, ...]
     z_mean: NDArray[np.float32]
     z_log_var: NDArray[np.float32]
-
-
-def check_latents(z: Any, latent_dim: int) -> NDArray[np.float32]:
-    """What a caller passes as latents -> (N, latent_dim) float32; (latent_dim,) is one of them.
-
-    Raises TypeError for what isn't numbers, ValueError for another width, NaN or infinity.
-    """
-    array = np.asarray(z)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"latents must be numbers, not {array.dtype}")
-    if array.ndim == 1 and array.size:
-        array = array[None]
-    if array.ndim == 1 or (array.ndim == 2 and not len(array) and not array.shape[1]):
-        array = array.reshape(0, latent_dim)
-    if array.ndim != 2 or array.shape[1] != latent_dim:
-        raise ValueError(f"latents of shape {np.shape(z)} don't fit the model's (N, {latent_dim})")
-    with np.errstate(over="ignore"):
-        result = array.astype(np.float32)
-    if not np.isfinite(result).all():
-        raise ValueError("latents hold NaN or infinity")
-    return result
 
 
 def write_latents(latents: Latents, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from pathlib import Path
 
 from vae_runtime.bundle import Bundle
@@ -30,6 +29,8 @@ def choose_precision(requested: str, bundle: Bundle, provider: str) -> tuple[str
 
 def cpu_flags() -> set[str]:
     """The instruction sets that Linux lists; empty elsewhere, but for Apple's ARM, where all have dot products."""
+    import platform
+
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         return {"asimddp"}
     try:

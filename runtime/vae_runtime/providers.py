@@ -7,11 +7,8 @@ loaded with the system's own loader first, whose message is the reason, and onnx
 from __future__ import annotations
 
 import ctypes
-import importlib.util
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +69,9 @@ def cuda_problem() -> str:
     import onnxruntime
 
     wheels = installed_wheels()
-    if "onnxruntime-gpu" not in wheels:
+    if "onnxruntime-gpu" not in wheels and CUDA not in onnxruntime.get_available_providers():
         return "this onnxruntime has no CUDA support; docs/runtime.md says how to install onnxruntime-gpu[cuda,cudnn]"
-    if "onnxruntime" in wheels:
+    if {"onnxruntime", "onnxruntime-gpu"} <= wheels:
         return f"onnxruntime and onnxruntime-gpu are installed over each other; repair it: {REPAIR}"
     if CUDA not in onnxruntime.get_available_providers():
         return "onnxruntime-gpu is installed, but its files are incomplete; repair it: " + REPAIR
@@ -83,6 +80,8 @@ def cuda_problem() -> str:
 
 def installed_wheels() -> set[str]:
     """Which of onnxruntime's wheels the package metadata lists."""
+    from importlib import metadata
+
     found = set()
     for name in ("onnxruntime", "onnxruntime-gpu"):
         try:
@@ -94,9 +93,15 @@ def installed_wheels() -> set[str]:
 
 
 def _automatic(options: Mapping[str, Any]) -> Provider:
-    if "onnxruntime-gpu" not in installed_wheels():
+    import onnxruntime
+
+    # A look at the folder that the wheel's files are in; importlib.metadata would take a tenth of a short command.
+    beside = Path(str(onnxruntime.__file__)).parent.parent
+    if CUDA not in onnxruntime.get_available_providers() and not any(beside.glob("onnxruntime_gpu-*.dist-info")):
         return Provider(CPU, options)
     if reason := cuda_problem():
+        import warnings
+
         warnings.warn(f"onnxruntime-gpu is installed but CUDA cannot run, using the CPU: {reason}", stacklevel=4)
         return Provider(CPU, options)
     return Provider(CUDA, {"device_id": 0, "use_tf32": 0, **options})
@@ -107,8 +112,7 @@ def _library_problem() -> str:
 
     if hasattr(onnxruntime, "preload_dlls"):
         _preload_quietly(onnxruntime)
-    specification = importlib.util.find_spec("onnxruntime")
-    folder = Path(str(specification.origin)).parent / "capi" if specification else Path()
+    folder = Path(str(onnxruntime.__file__)).parent / "capi"
     for library in ("libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"):
         path = folder / library
         if not path.exists():  # Windows has other names; there onnxruntime's own check must do

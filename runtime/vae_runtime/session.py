@@ -10,9 +10,8 @@ import math
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
@@ -22,6 +21,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from vae_runtime.bundle import GraphFile, read_graph
 from vae_runtime.errors import BundleError, ProviderError
 from vae_runtime.providers import CPU, Provider, check_active
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 Array = NDArray[np.float32]
 CHUNK = 16
@@ -48,7 +50,7 @@ class Graph:
     ) -> None:
         self.folder, self.file, self.inputs, self.outputs = folder, file, inputs, outputs
         self.provider, self.threads = provider, threads
-        self._lock = threading.Lock()
+        self._process, self._lock = os.getpid(), threading.Lock()
         self._built: tuple[int, Any, ThreadPoolExecutor | None] | None = None
 
     def __call__(self, array: Array) -> tuple[Array, ...]:
@@ -91,6 +93,12 @@ class Graph:
         return max(1, min(CHUNK, math.ceil(n / self.threads)))
 
     def _session(self) -> tuple[Any, ThreadPoolExecutor | None]:
+        built = self._built
+        if built and built[0] == os.getpid():
+            return built[1:]
+        if self._process != os.getpid():
+            # Another thread of the parent may have held the lock at the fork; in the child nobody would release it.
+            self._process, self._lock = os.getpid(), threading.Lock()
         with self._lock:
             if self._built and self._built[0] != os.getpid() and self.provider.name != CPU:
                 raise ProviderError(
@@ -99,7 +107,7 @@ class Graph:
                 )
             if self._built is None or self._built[0] != os.getpid():
                 concurrent = self.threads > 1 and self.provider.name == CPU
-                pool = ThreadPoolExecutor(self.threads, "vae-run") if concurrent else None
+                pool = _pool(self.threads) if concurrent else None
                 # A session of the parent is left alone: freeing it in a forked child may hang.
                 self._abandoned = self._built
                 self._built = (os.getpid(), self._build(), pool)
@@ -115,6 +123,7 @@ class Graph:
                 content,
                 options,
                 providers=[(self.provider.name, {k: str(v) for k, v in self.provider.options.items()})],
+                enable_fallback=0,  # a failure is to be an error, not a line on stdout and the CPU
             )
         except ORT_ERRORS as error:
             reason = str(error).splitlines()[0]
@@ -140,3 +149,9 @@ class Graph:
                 )
         if kind == "input" and len(actual) != len(expected):
             raise BundleError(f"{self.folder / self.file.file}: it has further inputs: {', '.join(actual)}")
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(threads, "vae-run")

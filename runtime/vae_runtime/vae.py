@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vae_runtime import latent_space, likelihood
+from vae_runtime.arrays import check_images, check_latents, load_numpy
 from vae_runtime.bundle import CHECK_FILE, Bundle, Label, read_bundle
 from vae_runtime.errors import BundleError, VAEError
-from vae_runtime.images import check_images, load_numpy
-from vae_runtime.latents import check_latents
 from vae_runtime.precision import choose_precision
 from vae_runtime.providers import resolve
 from vae_runtime.session import Graph

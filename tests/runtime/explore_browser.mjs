@@ -69,13 +69,13 @@ const labels = await page.locator("#buttons button").allTextContents();
 assert.deepEqual(labels, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
 await page.click("#buttons button:nth-child(5)");
 const model = await (await page.request.get(`${url}api/model`)).json();
-await settled(page, (mean) => document.querySelector("#image").dataset.z === mean.join(","), model.labels["4"]);
+await settled(page, (mean) => document.querySelector("#image").dataset.z === mean.join(","), model.places["4"]);
 await page.screenshot({ path: `${folder}/light.png` });
 await page.check("input[name=how][value=add]");
 await page.click("#buttons button:nth-child(1)");
-await settled(page, (mean) => document.querySelector("#image").dataset.z !== mean.join(","), model.labels["4"]);
+await settled(page, (mean) => document.querySelector("#image").dataset.z !== mean.join(","), model.places["4"]);
 const moved = await at(page), strength = 0.5;
-moved.forEach((value, i) => assert.ok(Math.abs(value - model.labels["4"][i] - strength * (model.labels["0"][i] - model.centre[i])) < 1e-9));
+moved.forEach((value, i) => assert.ok(Math.abs(value - model.places["4"][i] - strength * (model.labels["0"][i] - model.centre[i])) < 1e-9));
 
 // A dropped image is encoded and rebuilt; one that is none gives an error on the page.
 const transfer = await page.evaluateHandle((bytes) => {

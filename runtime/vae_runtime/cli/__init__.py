@@ -1,10 +1,36 @@
-"""The command line of `vae-run`: one file per group of commands, all imports heavier than click inside them."""
+"""The command line of `vae-run`: one file per group of commands, imported when one of its commands is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
 
 import click
 
-from vae_runtime.cli import explain, explore, generate, transform
+# In the order of the help text; each module has the commands it is named for in COMMANDS.
+MODULES = {
+    "generate": ("grid", "sample", "decode", "digits"),
+    "transform": ("encode", "reconstruct", "interpolate", "edit", "concepts", "plot"),
+    "explain": ("info", "check", "score", "bench"),
+    "explore": ("explore",),
+}
 
-group = click.Group(
+
+class _Group(click.Group):
+    """A group that imports only what the command at hand needs."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return [name for names in MODULES.values() for name in names]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        for module, names in MODULES.items():
+            if name in names:
+                found = import_module(f"vae_runtime.cli.{module}")
+                commands: dict[str, click.Command] = {command.name: command for command in found.COMMANDS}
+                return commands[name]
+        return None
+
+
+group = _Group(
     "vae-run",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Generate, encode, reconstruct, edit and score images with a variational autoencoder.\n\n"
@@ -12,6 +38,3 @@ group = click.Group(
     "Example: vae-run grid -o grid.png",
 )
 group = click.version_option(package_name="vae-edge")(group)
-for module in (generate, transform, explain, explore):
-    for command in module.COMMANDS:
-        group.add_command(command)

@@ -133,7 +133,7 @@ def sample(
 def decode(latents: Path, columns: int | None, scale: int, output: Path, force: bool, **model: Any) -> None:
     """Images of the latents in a .npz, .npy, .csv or .json file.
 
-    Example: vae-run encode digit.png -o latents.csv && vae-run decode latents.csv -o digit-again.png
+    Example: vae-run decode latents.csv -o decoded.png
     """
     from vae_runtime.errors import VAEError
     from vae_runtime.latents import read_latents

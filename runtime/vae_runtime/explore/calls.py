@@ -43,10 +43,13 @@ class RequestError(Exception):
 
 
 def model(vae: VAE) -> Answer:
-    """What the page needs to draw itself: shapes, what runs it, each label's mean latent, the mean of all."""
+    """What the page needs to draw itself: shapes, what runs it, the labels' means and purest places."""
     import numpy as np
 
+    from vae_runtime.latent_space import purest
+
     labels = {name: list(label.mean) for name, label in vae.labels.items()}
+    places = {name: list(purest(vae.labels, name)) for name in labels}
     counts = [label.count for label in vae.labels.values()]
     centre = np.average(list(labels.values()), axis=0, weights=counts).tolist() if sum(counts) else []
     return _json(
@@ -57,6 +60,7 @@ def model(vae: VAE) -> Answer:
             "provider": vae.provider.removesuffix("ExecutionProvider"),
             "precision": vae.precision,
             "labels": labels,
+            "places": places,
             "centre": centre,
             "preprocess": {"fit": vae.bundle.preprocess.fit, "invert": vae.bundle.preprocess.invert},
         }

@@ -70,7 +70,7 @@ function update() {
 function moveTo(latent) { z = latent.map((v) => clamp(v, -20, 20)); update(); }
 
 function placeMarks() {
-  $("marks").replaceChildren(...Object.entries(model.labels).map(([name, mean]) => {
+  $("marks").replaceChildren(...Object.entries(model.places).map(([name, mean]) => {
     const mark = document.createElement("span");
     mark.textContent = name;
     mark.style.left = `${50 + 50 * mean[axes[0]] / reach}%`;
@@ -152,7 +152,7 @@ function makeConcepts() {
     button.textContent = name;
     button.addEventListener("click", () => {
       const how = document.querySelector("input[name=how]:checked").value;
-      if (how === "goto") return moveTo(mean);
+      if (how === "goto") return moveTo(model.places[name]);
       const amount = Number($("strength").value) * (how === "add" ? 1 : -1);
       moveTo(z.map((v, i) => v + amount * (mean[i] - model.centre[i])));
     });

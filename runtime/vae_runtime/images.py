@@ -127,7 +127,7 @@ def _crop(pixels: Array, size: tuple[int, int]) -> Array:
 
 
 def _mnist(pixels: Array, size: tuple[int, int]) -> Array:
-    """As LeCun et al. made the data set: the ink box scaled to 20 of 28 pixels, centred by its centre of mass."""
+    """As LeCun et al. made the data set: the ink box scaled to 20 of 28 pixels, centre of mass at pixel 14, 14."""
     ink = pixels.max(0) > 0.1
     if not ink.any():
         return np.zeros((pixels.shape[0], *size), np.float32)
@@ -138,8 +138,8 @@ def _mnist(pixels: Array, size: tuple[int, int]) -> Array:
     inner = np.clip(_resize(box, _scaled(box, scale, size)), 0, 1)
     mass = inner.sum(0)
     total = float(mass.sum()) or 1.0
-    y = round((size[0] - 1) / 2 - float(mass.sum(1) @ np.arange(mass.shape[0])) / total)
-    x = round((size[1] - 1) / 2 - float(mass.sum(0) @ np.arange(mass.shape[1])) / total)
+    y = round(size[0] / 2 - float(mass.sum(1) @ np.arange(mass.shape[0])) / total)
+    x = round(size[1] / 2 - float(mass.sum(0) @ np.arange(mass.shape[1])) / total)
     y, x = (max(0, min(size[i] - inner.shape[i + 1], v)) for i, v in enumerate((y, x)))
     return _place(inner, size, y, x)
 

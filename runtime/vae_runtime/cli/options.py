@@ -33,14 +33,21 @@ def model_options(command: Command) -> Command:
 
 def load_model(options: dict[str, Any]) -> VAE:
     """Take the model options out of a command's arguments and load the VAE that they describe."""
+    import warnings
+
     import vae_runtime
 
-    return vae_runtime.load(
-        options.pop("bundle"),
-        provider=options.pop("provider"),
-        precision=options.pop("precision"),
-        threads=options.pop("threads"),
-    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        vae = vae_runtime.load(
+            options.pop("bundle"),
+            provider=options.pop("provider"),
+            precision=options.pop("precision"),
+            threads=options.pop("threads"),
+        )
+    for warning in caught:
+        click.echo(f"Warning: {warning.message}", err=True)
+    return vae
 
 
 def output_option(default: str) -> Callable[[Command], Command]:

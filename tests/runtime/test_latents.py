@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from vae_runtime.errors import VAEError
+from vae_runtime.latents import FORMATS, Latents, check_latents, read_latents, write_latents
+
+numbers = st.floats(-1e6, 1e6, width=32)
+
+
+@given(hnp.arrays(np.float32, st.tuples(st.integers(1, 4), st.just(3)), elements=numbers), st.sampled_from(FORMATS))
+def test_latents_survive_every_format(tmp_path_factory: pytest.TempPathFactory, z: np.ndarray, kind: str) -> None:
+    path = tmp_path_factory.mktemp("latents") / f"z.{kind}"
+    write_latents(Latents(tuple(f'"odd", name {i}' for i in range(len(z))), z, -z), path)
+    np.testing.assert_array_equal(read_latents(path, 3), z)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("z.csv", "name,z_mean_0,z_mean_1\na,nan,1\n", "NaN or infinity"),
+        ("z.csv", "name,z_mean_0\na,1\n", r"\(N, 2\)"),
+        ("z.csv", "name,z_mean_0,z_mean_1\na,1\n", "too short"),
+        ("z.csv", "x,y\n1,2\n", "header"),
+        ("z.csv", "", "header"),
+        ("z.csv", "name,z_mean_0,z_mean_1\na,one,1\n", "could not convert"),
+        ("z.json", "[1, 2]", "list of"),
+        ("z.json", "{", "Expecting"),
+        ("z.json", '[{"z_mean": [1, Infinity]}]', "NaN or infinity"),
+        ("z.json", '[{"z_mean": ["a", "b"]}]', "must be numbers"),
+        ("z.npy", "junk", "not a readable numpy file"),
+        ("z.txt", "", "latent files end in"),
+    ],
+)
+def test_a_wrong_latent_file_is_one_clear_error(tmp_path: Path, name: str, content: str, reason: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(VAEError, match=f"{name}: .*{reason}"):
+        read_latents(tmp_path / name, 2)
+
+
+@given(hnp.arrays(np.float64, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3), elements=st.floats()))
+def test_any_array_is_latents_or_a_value_error(array: np.ndarray) -> None:
+    try:
+        z = check_latents(array, 2)
+    except ValueError:
+        return
+    assert z.shape[1] == 2
+    assert np.isfinite(z).all()

@@ -1,0 +1,237 @@
+"""The API, on real images, with real sessions."""
+
+import copy
+import multiprocessing
+import os
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import vae_runtime
+
+Digits = vae_runtime.VAE
+
+
+def test_shapes_and_dtypes_are_the_contracts(digits: Digits, test_images: np.ndarray) -> None:
+    z_mean, z_log_var = digits.encode(test_images[:5])
+    assert z_mean.shape == z_log_var.shape == (5, 2)
+    images = digits.decode(z_mean)
+    assert images.shape == (5, 1, 28, 28)
+    assert {z_mean.dtype, z_log_var.dtype, images.dtype} == {np.dtype(np.float32)}
+    assert 0 <= images.min() <= images.max() <= 1
+    assert digits.grid(4).shape == (4, 4, 1, 28, 28)
+    assert digits.score(test_images[:3]).shape == (3,)
+
+
+def test_nothing_in_gives_nothing_out(digits: Digits) -> None:
+    nothing = np.empty((0, 28, 28), np.float32)
+    assert digits.decode(np.empty((0, 2))).shape == (0, 1, 28, 28)
+    assert digits.encode(nothing)[0].shape == (0, 2)
+    assert digits.reconstruct(nothing).shape == digits.sample(0).shape == (0, 1, 28, 28)
+    assert digits.score(nothing).shape == (0,)
+    assert list(digits.stream(0)) == []
+    assert digits.sample_label("4", 0).shape == (0, 1, 28, 28)
+
+
+def test_reconstructions_look_like_their_images(digits: Digits, test_images: np.ndarray) -> None:
+    images = test_images.astype(np.float32)[:, None] / 255
+    distance = ((digits.reconstruct(images)[:, None] - images[None]) ** 2).sum((2, 3, 4))
+    assert np.mean(distance.argmin(1) == np.arange(len(images))) > 0.25
+    assert np.diag(distance).mean() < 0.7 * distance.mean()
+
+
+def test_the_grid_has_the_books_coordinates(digits: Digits) -> None:
+    axis = [NormalDist().inv_cdf(p) for p in np.linspace(0.05, 0.95, 15)]
+    grid = digits.grid()
+    for i, j in ((0, 0), (3, 11), (14, 2)):
+        np.testing.assert_array_equal(grid[i, j], digits.decode([axis[j], axis[i]])[0])
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 5), st.integers(0, 99))
+def test_bytes_depend_neither_on_threads_nor_on_how_a_batch_is_split(n: int, threads: int, seed: int) -> None:
+    z = np.random.default_rng(seed).standard_normal((n, 2))
+    with vae_runtime.load(provider="cpu", threads=threads) as vae, vae_runtime.load(provider="cpu", threads=1) as one:
+        expected = one.decode(z)
+        assert vae.decode(z).tobytes() == expected.tobytes()
+        cut = n // 3
+        assert np.concatenate([vae.decode(z[:cut]), vae.decode(z[cut:])]).tobytes() == expected.tobytes()
+        single = np.concatenate([one.decode(row[None]) for row in z])
+        assert single.tobytes() == expected.tobytes()
+
+
+def test_a_stream_gives_the_bytes_of_a_sample(digits: Digits) -> None:
+    chunks = list(digits.stream(2500, seed=3))
+    assert len(chunks) > 1
+    assert np.concatenate(chunks).tobytes() == digits.sample(2500, seed=3).tobytes()
+
+
+def test_sixteen_threads_sharing_an_instance_agree_with_one(digits: Digits, test_images: np.ndarray) -> None:
+    expected = digits.reconstruct(test_images[:40]).tobytes()
+    with ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(lambda _: digits.reconstruct(test_images[:40]).tobytes(), range(64)))
+    assert set(results) == {expected}
+
+
+def test_pickled_and_copied_instances_give_the_same_bytes(digits: Digits) -> None:
+    expected = digits.sample(20, seed=0).tobytes()
+    for other in (pickle.loads(pickle.dumps(digits)), copy.copy(digits), copy.deepcopy(digits)):
+        assert other.sample(20, seed=0).tobytes() == expected
+
+
+def _sample(vae: Digits) -> bytes:
+    return vae.sample(40, seed=0).tobytes()
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_child_processes_give_the_same_bytes(digits: Digits, start: str) -> None:
+    expected = _sample(digits)  # the session exists before the fork
+    with multiprocessing.get_context(start).Pool(2) as pool:
+        assert pool.map(_sample, [digits] * 4) == [expected] * 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_that_inherits_the_instance_does_not_hang(digits: Digits) -> None:
+    expected = _sample(digits)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=lambda: queue.put(_sample(digits) == expected))
+    child.start()
+    assert queue.get(timeout=60)
+    child.join(60)
+
+
+def test_a_closed_instance_opens_again(digits: Digits) -> None:
+    with vae_runtime.load(provider="cpu") as vae:
+        before = vae.sample(3, seed=0)
+    assert vae.sample(3, seed=0).tobytes() == before.tobytes()
+    vae.close()
+    vae.close()
+
+
+@pytest.mark.parametrize("z", [[[1.0]], [[1.0, np.nan]], [[1.0, np.inf]], np.zeros((2, 3)), np.zeros((1, 1, 2))])
+def test_wrong_latents_are_value_errors(digits: Digits, z: object) -> None:
+    with pytest.raises(ValueError, match="latents"):
+        digits.decode(z)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("n", [-1, 1.5, True])
+def test_wrong_counts_are_value_errors(digits: Digits, n: int) -> None:
+    with pytest.raises(ValueError, match="whole number"):
+        digits.sample(n)
+
+
+def test_the_score_prefers_digits_to_noise(digits: Digits, test_images: np.ndarray) -> None:
+    noise = np.random.default_rng(0).random((50, 28, 28), np.float32)
+    assert digits.score(test_images[:50]).min() > digits.score(noise).max()
+
+
+def test_the_score_is_the_elbo_of_the_formula(tiny: Digits, test_images: np.ndarray) -> None:
+    image = test_images[:4].astype(np.float64)[:, None] / 255
+    z_mean, z_log_var = (v.astype(np.float64) for v in tiny.encode(test_images[:4]))
+    epsilon = np.random.default_rng(0).standard_normal((4, 1, 2))[:, 0]
+    p = tiny.decode(z_mean + np.exp(0.5 * z_log_var) * epsilon).astype(np.float64)
+    reconstruction = (image * np.log(p) + (1 - image) * np.log(1 - p)).sum((1, 2, 3))
+    kl = 0.5 * (z_mean**2 + np.exp(z_log_var) - z_log_var - 1).sum(1)
+    np.testing.assert_allclose(tiny.score(test_images[:4]), reconstruction - kl, rtol=1e-5)
+
+
+def test_more_samples_tighten_the_bound(digits: Digits, test_images: np.ndarray) -> None:
+    bounds = [digits.score(test_images[:40], samples=k).mean() for k in (2, 16, 128)]
+    assert bounds == sorted(bounds)
+    elbo = np.mean([digits.score(test_images[:40], seed=s).mean() for s in range(10)])
+    assert elbo < bounds[-1] < elbo + 10
+
+
+def test_the_gaussian_score_is_a_log_density(colour: Digits) -> None:
+    images = np.random.default_rng(1).random((3, 3, 16, 16), np.float32)
+    z_mean, z_log_var = (v.astype(np.float64) for v in colour.encode(images))
+    epsilon = np.random.default_rng(0).standard_normal((3, 1, 3))[:, 0]
+    mean = colour.decode(z_mean + np.exp(0.5 * z_log_var) * epsilon)
+    variance = np.exp(np.array(colour.bundle.likelihood.log_var)).reshape(3, 1, 1)
+    density = -0.5 * ((images - mean) ** 2 / variance + np.log(2 * np.pi * variance)).sum((1, 2, 3))
+    kl = 0.5 * (z_mean**2 + np.exp(z_log_var) - z_log_var - 1).sum(1)
+    np.testing.assert_allclose(colour.score(images), density - kl, rtol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["linear", "spherical"])
+def test_a_path_includes_both_ends(digits: Digits, mode: str) -> None:
+    ends = np.array([[1.0, 0.2], [-0.5, 1.5]])
+    images = digits.interpolate(*ends, 7, mode=mode)
+    np.testing.assert_allclose(images[[0, -1]], digits.decode(ends), atol=1e-6)
+    assert len(images) == 7
+
+
+def test_a_spherical_path_keeps_its_distance_from_the_origin() -> None:
+    from vae_runtime.latent_space import path
+
+    points = path(np.array([3.0, 0, 0]), np.array([0, 3.0, 0]), 9, "spherical")
+    np.testing.assert_allclose(np.linalg.norm(points, axis=1), 3)
+
+
+def test_editing_moves_along_the_difference_of_label_means(digits: Digits, test_images: np.ndarray) -> None:
+    means = {k: np.array(v.mean) for k, v in digits.labels.items()}
+    expected = digits.decode(digits.encode(test_images[:3])[0] + 0.8 * (means["4"] - means["9"]))
+    np.testing.assert_array_equal(digits.edit(test_images[:3], add="4", remove="9", strength=0.8), expected)
+    with pytest.raises(ValueError, match="no label 'x'"):
+        digits.edit(test_images[:1], add="x")
+
+
+def test_a_label_is_drawn_near_its_own_latents(digits: Digits) -> None:
+    from vae_runtime.latent_space import draw_label, log_density
+
+    random = np.random.default_rng(0)
+    for label in digits.labels:
+        z = draw_label(digits.labels, label, 50, random, 0.1)
+        joint = {k: np.log(v.count) + log_density(v.components, z) for k, v in digits.labels.items()}
+        best = np.array(list(joint))[np.argmax(list(joint.values()), 0)]
+        assert np.mean(best == label) > 0.8
+
+
+def test_low_temperatures_are_less_varied(digits: Digits) -> None:
+    from vae_runtime.latent_space import draw_label
+
+    spread = [draw_label(digits.labels, "3", 200, np.random.default_rng(0), t).std(0).sum() for t in (0.01, 10.0)]
+    assert spread[0] < spread[1]
+
+
+def test_what_needs_labels_says_so_without_them(colour: Digits) -> None:
+    with pytest.raises(ValueError, match="without labels"):
+        colour.edit(np.zeros((1, 3, 16, 16), np.float32), add="4")
+    with pytest.raises(ValueError, match="it has none"):
+        colour.sample_label("4", 1)
+
+
+def test_a_grid_walks_any_two_axes_around_an_anchor(colour: Digits) -> None:
+    grid = colour.grid(3, axes=(2, 0), limits=(-1, 1), anchor=[9, 5, 9])
+    np.testing.assert_array_equal(grid[0, 2], colour.decode([-1, 5, 1])[0])
+    with pytest.raises(ValueError, match="axes"):
+        colour.grid(3, axes=(0, 3))
+    with pytest.raises(ValueError, match="quantiles"):
+        colour.grid(3, quantiles=(0, 1))
+
+
+def test_memory_stops_growing(digits: Digits) -> None:
+    """onnxruntime's arena keeps every high-water mark; chunks keep that mark low."""
+    resident = Path("/proc/self/statm")
+    if not resident.exists():
+        pytest.skip("needs /proc")
+
+    def megabytes() -> float:
+        return int(resident.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    random = np.random.default_rng(0)
+    with vae_runtime.load(provider="cpu", threads=2) as vae:
+        z = random.standard_normal((1000, 2))
+        for size in random.integers(1, 1000, 30):
+            vae.decode(z[:size])
+        before = megabytes()
+        for size in random.integers(1, 1000, 60):
+            vae.decode(z[:size])
+        assert megabytes() < before + 10

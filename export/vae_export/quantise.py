@@ -39,7 +39,7 @@ class Batches(CalibrationDataReader):  # type: ignore[misc]
 
 
 def quantise(content: bytes, inputs: Array) -> bytes:
-    """An fp32 model -> its int8 version, calibrated on `inputs` (N, …). Raises VAEError where nothing can be quantised."""
+    """An fp32 model -> int8, calibrated on `inputs` (N, …). Raises VAEError where nothing can be quantised."""
     model = onnx.load_from_string(content)
     nodes = worthwhile(model)
     if not nodes:

@@ -1,0 +1,1 @@
+"""How fast bundles are beside what else runs the same networks: `python -m benchmarks --help`."""

@@ -42,9 +42,10 @@ def export_factory(
     vae = _make(source)
     if weights is not None:
         _load(vae, weights)
+    methods: list[Any] = [vae.encode, vae.decode]
     return export_bundle(
-        Half(vae, vae.encode),
-        Half(vae, vae.decode),
+        Half(vae, methods[0]),
+        Half(vae, methods[1]),
         image_shape=image_shape,
         latent_dim=latent_dim,
         output=output,

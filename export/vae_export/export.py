@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,8 @@ from torch import nn
 
 import vae_runtime
 from vae_export import parity
-from vae_export.graphs import BookEncoder, export_graph
+from vae_export.contract import module_name, require_contract
+from vae_export.graphs import BookEncoder, export_graph, write_graph
 from vae_export.rewrites import rewrite_for_cpu
 from vae_export.timing import faster_everywhere
 from vae_runtime.bundle import (
@@ -28,7 +30,6 @@ from vae_runtime.bundle import (
     Label,
     Likelihood,
     Variant,
-    graph_file,
     is_bundle,
 )
 from vae_runtime.errors import VAEError
@@ -92,7 +93,7 @@ def export_bundle(
     array = None if images is None else check_images(images, image_shape)
     if labels is not None and (array is None or len(labels) != len(array)):
         raise ValueError("labels need as many images")
-    encoder, decoder = encoder.cpu().eval(), decoder.cpu().eval()
+    encoder, decoder = (copy.deepcopy(module).cpu().eval() for module in (encoder, decoder))
     known = {} if labels is None or array is None else _statistics(encoder, array, labels)
     model = Model(encoder, decoder, image_shape, latent_dim, likelihood, array, array, known)
     return write_bundle(model, Path(output), tolerance=tolerance, force=force)
@@ -134,12 +135,14 @@ def write_bundle(
     opened = replacing_directory(output, is_bundle) if force else atomic_directory(output)
     with opened as folder:
         images, latents = _probes(model)
-        with torch.no_grad():
-            decoded = model.decoder(torch.from_numpy(latents))
+        codes = {"z_mean": (model.latent_dim,), "z_log_var": (model.latent_dim,)}
+        require_contract(model.encoder, torch.from_numpy(images[:CHECKED]), codes)
+        (decoded,) = require_contract(model.decoder, torch.from_numpy(latents), {"image": model.image_shape})
         if not (float(decoded.min()) >= 0 and float(decoded.max()) <= 1):
-            raise VAEError(f"{type(model.decoder).__name__}: its images must lie in [0, 1]; end it with a sigmoid")
-        variants = [_portable(model, folder, images, latents, tolerance)]
-        if rewritten := _rewritten(model, folder, variants[0], latents, tolerance):
+            raise VAEError(f"{module_name(model.decoder)}: its images must lie in [0, 1]; end it with a sigmoid")
+        expected = {"encoder": parity.expect(model.encoder, images), "decoder": parity.expect(model.decoder, latents)}
+        variants = [_portable(model, folder, expected, tolerance)]
+        if rewritten := _rewritten(folder, variants[0], expected["decoder"], tolerance):
             variants.append(rewritten)
         if "int8" in precisions:
             variants.append(_quantised(model, folder, variants[-1]))
@@ -161,28 +164,28 @@ def write_bundle(
     return bundle
 
 
-def _portable(model: Model, folder: Path, images: Array, latents: Array, tolerance: float) -> Variant:
+def _portable(model: Model, folder: Path, expected: Mapping[str, parity.Expected], tolerance: float) -> Variant:
     notes = _metadata(model)
     shape, z = model.image_shape, (model.latent_dim,)
     encoder = export_graph(model.encoder, shape, "image", ["z_mean", "z_log_var"], notes)
     decoder = export_graph(model.decoder, z, "z", ["image"], notes)
     contents = {"encoder": encoder.SerializeToString(), "decoder": decoder.SerializeToString()}
     reports = {}
-    for part, module, inputs in (("encoder", model.encoder, images), ("decoder", model.decoder, latents)):
-        differences = parity.measure(module, contents[part], inputs)
+    for part, content in contents.items():
+        differences = parity.measure(expected[part], content)
         parity.require(differences, tolerance)
         reports[part] = parity.report(differences)
     files = {part: write_graph(folder, f"{part}.onnx", content) for part, content in contents.items()}
     return Variant("fp32", "fp32", ("*",), files["encoder"], files["decoder"], reports)
 
 
-def _rewritten(model: Model, folder: Path, portable: Variant, latents: Array, tolerance: float) -> Variant | None:
+def _rewritten(folder: Path, portable: Variant, expected: parity.Expected, tolerance: float) -> Variant | None:
     """The decoder rewritten for onnxruntime's CPU provider, where that is faster with and without blocked layouts."""
     plain = (folder / portable.decoder.file).read_bytes()
     rewritten = rewrite_for_cpu(plain)
-    if rewritten is None or not faster_everywhere(rewritten, plain, latents[:16]):
+    if rewritten is None or not faster_everywhere(rewritten, plain, expected.inputs[:16]):
         return None
-    differences = parity.measure(model.decoder, rewritten, latents)
+    differences = parity.measure(expected, rewritten)
     parity.require(differences, tolerance)
     decoder = write_graph(folder, "decoder.cpu.onnx", rewritten)
     report = {"encoder": portable.parity["encoder"], "decoder": parity.report(differences)}
@@ -208,12 +211,6 @@ def _require_budget(bundle: Bundle) -> None:
             )
 
 
-def write_graph(folder: Path, name: str, content: bytes) -> Any:
-    """Write a graph into a bundle and describe it for the manifest."""
-    (folder / name).write_bytes(content)
-    return graph_file(name, content)
-
-
 def _scored(model: Model, folder: Path, bundle: Bundle) -> Bundle:
     """With each variant's score quantiles and ELBO change on held-out images, measured by the runtime itself."""
     if model.images is None:
@@ -232,15 +229,14 @@ def _scored(model: Model, folder: Path, bundle: Bundle) -> Bundle:
 
 
 def _probes(model: Model) -> tuple[Array, Array]:
-    """At least 256 images and latents: real ones where there are any, and latents out to ±4."""
+    """256 images and latents: real ones where there are any, and latents out to ±4."""
     random = np.random.default_rng(0)
     noise = random.random((PROBED, *model.image_shape), np.float32)
-    images = (
-        noise if model.images is None else np.resize(model.images, (max(PROBED, len(model.images)), *model.image_shape))
-    )
+    # np.resize repeats the images where there are fewer.
+    images = noise if model.images is None else np.resize(model.images, noise.shape)
     latents = random.uniform(-LATENT_REACH, LATENT_REACH, (PROBED, model.latent_dim)).astype(np.float32)
     latents[0], latents[1] = LATENT_REACH, -LATENT_REACH
-    return np.ascontiguousarray(images[:PROBED]), latents
+    return images, latents
 
 
 def _write_check(model: Model, folder: Path, images: Array, latents: Array) -> None:

@@ -6,16 +6,19 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import onnx
 import torch
 from torch import Tensor, nn
 
+from vae_export.contract import first_line, module_name
+from vae_runtime.bundle import GraphFile, graph_file
 from vae_runtime.errors import VAEError
 
 OPSET = 18
 IR_VERSION = 9
-NOISY_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")
+NOISY_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir", "torch.export", "torch.fx", "torch._subclasses")
 
 
 class BookEncoder(nn.Module):
@@ -24,6 +27,7 @@ class BookEncoder(nn.Module):
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
+        self.exported_as = module_name(encoder)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         z_mean, z_log_var = self.encoder(image)
@@ -38,7 +42,7 @@ def export_graph(
     Raises VAEError naming the module and the reason when torch or ONNX cannot express it, or when its batch isn't
     dynamic.
     """
-    name = type(module).__name__
+    name = module_name(module)
     example = torch.rand(2, *shape)
     try:
         with _quiet(), torch.no_grad():
@@ -54,7 +58,7 @@ def export_graph(
                 verbose=False,
             )
     except (RuntimeError, TypeError, ValueError, NotImplementedError, AssertionError) as error:
-        raise VAEError(f"{name} cannot be exported: {_reason(error)}") from error
+        raise VAEError(f"{name} cannot be exported: {first_line(error)}") from error
     assert program is not None
     model = _plain(program.model_proto)
     _check_interface(name, model, input_name, output_names)
@@ -69,7 +73,7 @@ def checked(model: onnx.ModelProto) -> onnx.ModelProto:
         onnx.checker.check_model(model, full_check=True)
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise VAEError(f"the exported graph is not valid ONNX: {_reason(error)}") from error
+        raise VAEError(f"the exported graph is not valid ONNX: {first_line(error)}") from error
     return model
 
 
@@ -121,8 +125,7 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _reason(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+def write_graph(folder: Path, name: str, content: bytes) -> GraphFile:
+    """Write a graph into a bundle and describe it for the manifest."""
+    (folder / name).write_bytes(content)
+    return graph_file(name, content)

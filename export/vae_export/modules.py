@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import pickle
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,13 @@ from vae_runtime.errors import VAEError
 class Half(nn.Module):
     """One of a VAE's methods as a module."""
 
-    def __init__(self, vae: nn.Module, method: Callable[[Tensor], Any]) -> None:
+    def __init__(self, vae: nn.Module, method: str) -> None:
         super().__init__()
         self.vae, self.method = vae, method
+        self.exported_as = f"{type(vae).__name__}.{method}"
 
     def forward(self, x: Tensor) -> Any:
-        return self.method(x)
+        return getattr(self.vae, self.method)(x)
 
 
 def export_factory(
@@ -42,10 +42,9 @@ def export_factory(
     vae = _make(source)
     if weights is not None:
         _load(vae, weights)
-    methods: list[Any] = [vae.encode, vae.decode]
     return export_bundle(
-        Half(vae, methods[0]),
-        Half(vae, methods[1]),
+        Half(vae, "encode"),
+        Half(vae, "decode"),
         image_shape=image_shape,
         latent_dim=latent_dim,
         output=output,

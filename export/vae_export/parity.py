@@ -40,27 +40,44 @@ class Difference:
         return {"largest": self.largest, "mean": self.mean, "torch": self.torch, "magnitude": self.magnitude}
 
 
-def session(content: bytes) -> onnxruntime.InferenceSession:
+@dataclass(frozen=True)
+class Expected:
+    """What torch gives for `inputs` (N, …): every output in float64, and in its own float32."""
+
+    inputs: Array
+    precise: list[NDArray[np.float64]]
+    single: list[Array]
+
+
+def session(
+    content: bytes, level: onnxruntime.GraphOptimizationLevel = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+) -> onnxruntime.InferenceSession:
     """A quiet single-threaded session on the CPU."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
+    options.graph_optimization_level = level
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def measure(module: nn.Module, content: bytes, inputs: Array) -> dict[str, Difference]:
-    """Run graph and module on `inputs` (at least 256, …) in batches of 1, 2, 7, 64 and 256."""
+@torch.no_grad()
+def expect(module: nn.Module, inputs: Array) -> Expected:
+    """Run `module`, in evaluation mode, on `inputs` (at least 256, …)."""
+    images = torch.from_numpy(inputs)
+    precise = copy.deepcopy(module).double()
+    return Expected(inputs, _arrays(precise(images.double())), _arrays(module(images)))
+
+
+def measure(expected: Expected, content: bytes) -> dict[str, Difference]:
+    """Run the graph in batches of 1, 2, 7, 64 and 256 of the inputs that torch was given."""
     graph = session(content)
-    precise = copy.deepcopy(module).double().eval()
     name = graph.get_inputs()[0].name
     outputs = [output.name for output in graph.get_outputs()]
     collected: dict[str, list[tuple[float, float, float, float]]] = {output: [] for output in outputs}
     for batch in BATCHES:
-        part = inputs[:batch]
-        with torch.no_grad():
-            expected = _arrays(precise(torch.from_numpy(part).double()))
-            single = _arrays(module(torch.from_numpy(part)))
-        for output, value, want, own in zip(outputs, graph.run(None, {name: part}), expected, single, strict=True):
+        values = graph.run(None, {name: expected.inputs[:batch]})
+        precise, single = ([v[:batch] for v in side] for side in (expected.precise, expected.single))
+        for output, value, want, own in zip(outputs, values, precise, single, strict=True):
             if value.shape != want.shape:
                 raise VAEError(f"{output}: the graph gives {value.shape} for a batch of {batch}, torch {want.shape}")
             error = np.abs(value - want)

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from vae_export import parity
-from vae_export.graphs import checked
-from vae_runtime.bundle import Variant, graph_file
+from vae_export.graphs import checked, write_graph
+from vae_runtime.bundle import Variant
 from vae_runtime.errors import VAEError
 
 Array = NDArray[np.float32]
@@ -89,9 +89,7 @@ def quantised(encoder: bytes, decoder: bytes, images: Array, latents: Array, fol
     files, reports = {}, {}
     for part, content, inputs in (("encoder", encoder, images), ("decoder", decoder, latents)):
         int8 = quantise(content, inputs[:CALIBRATED])
-        name = f"{part}.int8.onnx"
-        (folder / name).write_bytes(int8)
-        files[part] = graph_file(name, int8)
+        files[part] = write_graph(folder, f"{part}.int8.onnx", int8)
         reports[part] = _difference(content, int8, inputs[:CALIBRATED])
     return replace(
         like,

@@ -131,6 +131,42 @@ def test_a_decoder_without_sigmoid_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_callers_modules_stay_as_they_were(tmp_path):
+    encoder, decoder = (module.double().train() for module in dense((1, 8, 8), 2))
+    with pytest.raises(VAEError, match="fails on an input"):  # they take float64
+        export_bundle(encoder, decoder, image_shape=(1, 8, 8), latent_dim=2, output=tmp_path / "x.vae")
+    assert encoder.training
+    assert decoder.training
+    encoder.float(), decoder.float()
+    export_bundle(encoder, decoder, image_shape=(1, 8, 8), latent_dim=2, output=tmp_path / "x.vae")
+    assert encoder.training
+    assert decoder.training
+
+
+class Different(nn.Module):
+    """Computes something else while it is exported."""
+
+    def forward(self, z):
+        image = z.sigmoid().unflatten(1, (1, 1, 2))
+        return image / 2 if torch.compiler.is_exporting() else image
+
+
+def test_a_graph_that_differs_from_torch_is_never_written(tmp_path):
+    encoder, _ = dense((1, 1, 2), 2)
+    with pytest.raises(VAEError, match="image differs from torch by 0.49.*nothing was written"):
+        export_bundle(encoder, Different(), image_shape=(1, 1, 2), latent_dim=2, output=tmp_path / "x.vae")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_sub_module_at_fault_is_named(tmp_path):
+    encoder, decoder = dense((1, 8, 8), 2)
+    decoder[2] = nn.Linear(63, 64)
+    with pytest.raises(VAEError, match="Sequential, in its 2, fails on an input of 256×2: mat1 and mat2") as caught:
+        export_bundle(encoder, decoder, image_shape=(1, 8, 8), latent_dim=2, output=tmp_path / "x.vae")
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_labels_give_concepts(tmp_path, digits, digit_labels):
     encoder, decoder = dense((1, 28, 28), 2)
     bundle = export_bundle(encoder, decoder, image_shape=(1, 28, 28), latent_dim=2, output=tmp_path / "x.vae",

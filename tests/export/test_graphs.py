@@ -127,7 +127,7 @@ class Branching(nn.Module):
     [
         (FixedBatch(), 2),
         (Svd(), 4),
-        pytest.param(Branching(), 2, marks=pytest.mark.xfail(strict=True, reason="torch.fx logs to stderr")),
+        (Branching(), 2),
     ],
 )
 def test_what_cannot_be_exported_is_named_in_one_line(module, width, capfd):

@@ -4,7 +4,8 @@ import copy
 import multiprocessing
 import os
 import pickle
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from operator import methodcaller
 from pathlib import Path
 from statistics import NormalDist
 
@@ -85,23 +86,21 @@ def test_pickled_and_copied_instances_give_the_same_bytes(digits: Digits) -> Non
         assert other.sample(20, seed=0).tobytes() == expected
 
 
-def _sample(vae: Digits) -> bytes:
-    return vae.sample(40, seed=0).tobytes()
-
-
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_child_processes_give_the_same_bytes(digits: Digits, start: str) -> None:
-    expected = _sample(digits)  # the session exists before the fork
-    with multiprocessing.get_context(start).Pool(2) as pool:
-        assert pool.map(_sample, [digits] * 4) == [expected] * 4
+    expected = digits.sample(40, seed=0).tobytes()  # the session exists before the fork
+    # The function must come from an importable module, which a test isn't: a spawned child would look for it in vain.
+    sample = methodcaller("sample", 40, seed=0)
+    with ProcessPoolExecutor(2, multiprocessing.get_context(start)) as pool:
+        assert [images.tobytes() for images in pool.map(sample, [digits] * 4, timeout=60)] == [expected] * 4
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_child_that_inherits_the_instance_does_not_hang(digits: Digits) -> None:
-    expected = _sample(digits)
+    expected = digits.sample(40, seed=0).tobytes()
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    child = context.Process(target=lambda: queue.put(_sample(digits) == expected))
+    child = context.Process(target=lambda: queue.put(digits.sample(40, seed=0).tobytes() == expected))
     child.start()
     assert queue.get(timeout=60)
     child.join(60)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ EMBEDDED_BYTES = 8 << 20
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What an exporter or an evaluation needs of a `model.pt`; images (N, C, H, W) uint8, labels (N,) uint8.
+    """What an exporter or an evaluation needs of a `model.pt`; images (N, C, H, W) uint8, labels (N,) int64.
 
     `training` holds what a bundle quotes: preset, epochs, test_elbo in nats per image.
     """
@@ -70,7 +71,9 @@ def load_contents(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise VAEError(f"{path}: no such checkpoint")
     try:
-        contents = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch warns of pickles that it didn't write; the error below says it better
+            warnings.simplefilter("ignore")
+            contents = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, pickle.PickleError):
         raise VAEError(f"{path}: not a checkpoint of vae-train, or a damaged one") from None
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:

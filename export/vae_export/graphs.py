@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,7 +48,7 @@ def export_graph(
     name = module_name(module)
     example = torch.rand(2, *shape)
     try:
-        with _quiet(), torch.no_grad():
+        with _quiet(), _partial_graph_unprinted(), torch.no_grad():
             program = torch.onnx.export(
                 module,
                 (example,),
@@ -123,6 +126,16 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _partial_graph_unprinted() -> Iterator[None]:
+    """torch.export prints the graph so far to stderr before it raises (torch/export/_trace.py), with no way to ask it
+    not to. Whatever is printed without an exception is passed on.
+    """
+    with contextlib.redirect_stderr(io.StringIO()) as printed:
+        yield
+    sys.stderr.write(printed.getvalue())
 
 
 def write_graph(folder: Path, name: str, content: bytes) -> GraphFile:

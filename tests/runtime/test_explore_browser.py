@@ -17,10 +17,10 @@ pytestmark = pytest.mark.install
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.mark.skipif(not (CHROMIUM and shutil.which("npm")), reason="needs chromium and npm")
 def test_mouse_touch_keyboard_files_and_both_schemes(
     digits: vae_runtime.VAE, test_images: np.ndarray, tmp_path: Path
 ) -> None:
+    assert CHROMIUM, "apt-get install chromium"
     subprocess.run(
         ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(tmp_path), "playwright-core@1"],
         check=True,

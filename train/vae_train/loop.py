@@ -134,7 +134,7 @@ class Trainer:
         if not math.isfinite(sum(sums)) or self.exploding == EXPLODED_STEPS:
             raise VAEError(
                 f"the loss is {sum(sums) / self.config.batch_size:g} nats per image at step {step} with the learning "
-                f"rate {rate:g}: training diverged; the last checkpoint is kept, use a smaller --learning-rate"
+                f"rate {rate:g}: training diverged; the last checkpoint is kept"
             )
 
     def _close_epoch(self) -> None:

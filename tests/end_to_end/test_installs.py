@@ -1,0 +1,78 @@
+"""What pip installs: the wheel and what it asks for, and the GPU recipe of docs/runtime.md with its upgrade."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from email import message_from_bytes
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.install
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "build", "-q", "--wheel", "-o", folder, ROOT], check=True, timeout=300)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Run a program of a fresh virtual environment, in an empty folder."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True, timeout=120)
+
+    def run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+        command = [str(tmp_path / "env" / "bin" / program), *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900)
+
+    return run
+
+
+def test_the_wheel_is_small_complete_and_asks_for_four_packages(wheel: Path) -> None:
+    assert wheel.stat().st_size <= 3_000_000
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        model = [info for info in archive.infolist() if "/models/digits.vae/" in info.filename]
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        message = message_from_bytes(archive.read(metadata))
+    assert sum(info.compress_size for info in model) <= 2_700_000
+    assert {f"{package}/py.typed" for package in ("vae_train", "vae_export", "vae_runtime")} <= set(names)
+    assert any(name.endswith("/LICENSE") for name in names)
+    base = [line for line in message.get_all("Requires-Dist", []) if "extra ==" not in line]
+    assert {re.split(r"[<>=]", line)[0] for line in base} == {"onnxruntime", "numpy", "pillow", "click"}
+
+
+def test_the_gpu_recipe_installs_upgrades_and_tells_what_is_wrong(wheel: Path, environment) -> None:
+    def pip(*arguments: object) -> None:
+        done = environment("pip", *arguments)
+        assert done.returncode == 0, done.stderr
+
+    page = (ROOT / "docs" / "runtime.md").read_text("utf-8")
+    gpu, ours = re.findall(r"^pip (install --upgrade .*)$", page, re.M)
+    pip("install", "onnxruntime-gpu==1.30.0", "numpy", "pillow", "click")
+    pip("install", "--no-deps", wheel)
+    for _ in ("the first time", "as an upgrade"):
+        pip(*gpu.replace('"', "").split())
+        pip(*ours.replace("vae-edge", str(wheel)).split())
+        assert environment("vae-run", "grid", "-o", "grid.png").returncode == 0
+    listed = environment("pip", "list").stdout
+    assert "onnxruntime-gpu" in listed
+    assert not re.search(r"^onnxruntime ", listed, re.M)
+    asked = environment("vae-run", "grid", "--provider", "cuda", "-o", "cuda.png")
+    if asked.returncode:  # no GPU here: one line with the true reason, which is no longer a missing library of CUDA
+        assert asked.stderr.count("\n") == 1
+        assert re.match("Error: CUDA cannot run here: (no NVIDIA driver|the driver finds)", asked.stderr)
+    pip("install", "onnxruntime")  # the mistake
+    broken = environment("vae-run", "grid", "--provider", "cuda", "-o", "broken.png")
+    assert broken.returncode == 1
+    assert "installed over each other; repair it: pip uninstall" in broken.stderr
+    for repair in broken.stderr.partition("repair it: ")[2].strip().split(" && "):
+        pip(*repair.split()[1:])
+    again = environment("vae-run", "grid", "--provider", "cuda", "-o", "cuda.png")
+    assert (again.returncode, again.stderr) == (asked.returncode, asked.stderr)

@@ -201,14 +201,18 @@ def test_a_taken_port_is_one_clear_error(server: ExploreServer, vae_run) -> None
 @pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("0.0.0.0", True)])
 def test_the_command_says_where_it_is_and_ends_with_ctrl_c(host: str, warned: bool) -> None:
     command = [sys.executable, "-m", "vae_runtime", "explore", "--no-open", "--port", "0", "--host", host]
-    with subprocess.Popen(
-        [*command, "-m", str(DATA / "tiny.vae")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    process = subprocess.Popen(
+        [*command, "-m", str(DATA / "tiny.vae")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )  # fmt: skip
+    try:
         assert process.stdout is not None
         assert re.match(rf"http://{re.escape(host)}:\d+/ ", process.stdout.readline())
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert process.returncode == 0
     assert ("other machines can use this page" in errors) == warned
     assert "Traceback" not in errors

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import tempfile
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from benchmarks.peers import multiplications, peers, plain_graph
 from benchmarks.timing import matrix_rate, seconds
 from vae_export.export import export_checkpoint
+from vae_runtime.bench import machine
 from vae_runtime.errors import VAEError
 from vae_train.checkpoint import Checkpoint, load_checkpoint
 
@@ -32,7 +32,8 @@ def main(checkpoint: Path, threads: tuple[int, ...], batches: tuple[int, ...], b
     Example: python -m benchmarks runs/digits/model.pt
     """
     saved = load_checkpoint(checkpoint)
-    click.echo(f"{_cpu()}, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}\n")
+    here = machine()
+    click.echo(f"{here['cpu']}, {here['cpus']} CPUs, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}\n")
     with tempfile.TemporaryDirectory() as folder:
         bundle = _export(checkpoint, Path(folder) / "bench.vae")
         for what in ("decode", "encode"):
@@ -77,15 +78,6 @@ def _table(
         cells = [f"{v:,.0f} ({v / p:.2f}×)" for v, p in zip(values, speeds["plain ONNX"], strict=True)]
         click.echo(f"| {name} | " + " | ".join(cells) + f" | {2 * work * max(values) / 1e9:.0f} |")
     click.echo()
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.machine()
-    return f"{name}, {os.cpu_count()} CPUs"
 
 
 if __name__ == "__main__":

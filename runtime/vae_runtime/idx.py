@@ -47,7 +47,12 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
+def idx_bytes(array: NDArray[np.uint8]) -> bytes:
+    """The content of an IDX file that holds `array`, uncompressed."""
+    header = struct.pack(f">HBB{array.ndim}I", 0, UNSIGNED_BYTE, array.ndim, *array.shape)
+    return header + array.astype(np.uint8).tobytes()
+
+
 def write_idx(path: str | Path, array: NDArray[np.uint8]) -> None:
     """The inverse of `read_idx`, uncompressed."""
-    header = struct.pack(f">HBB{array.ndim}I", 0, UNSIGNED_BYTE, array.ndim, *array.shape)
-    Path(path).write_bytes(header + array.astype(np.uint8).tobytes())
+    Path(path).write_bytes(idx_bytes(array))

@@ -26,6 +26,16 @@ def axis(n: int, low: float = 0.05, high: float = 0.95) -> Latents:
     return np.array([inverse(p, 0.0, 1.0) for p in np.linspace(low, high, n)])
 
 
+def axis_points(
+    n: int, quantiles: tuple[float, float] | None = None, limits: tuple[float, float] | None = None
+) -> Latents:
+    """n points (n,) along an axis: quantiles of N(0, 1), the book's 0.05 … 0.95 by default, or `limits` in its units.
+
+    Raises ValueError for quantiles beyond (0, 1).
+    """
+    return np.linspace(*limits, n) if limits else axis(n, *(quantiles or (0.05, 0.95)))
+
+
 def grid(x: Latents, y: Latents, axes: tuple[int, int], anchor: Latents) -> Latents:
     """(rows·columns, D): row i has z[axes[1]] = y[i], column j has z[axes[0]] = x[j], the rest is `anchor` (D,).
 

@@ -45,7 +45,7 @@ def resolve(requested: str, options: Mapping[str, Any] | None = None) -> Provide
             raise ProviderError(f"--provider {requested}: the device after cuda: must be a number")
         if reason := cuda_problem():
             raise ProviderError(f"CUDA cannot run here: {reason}")
-        return Provider(CUDA, {"device_id": int(device or 0), "use_tf32": 0} | options)
+        return _cuda(int(device or 0), options)
     available = onnxruntime.get_available_providers()
     name = next(
         (p for p in available if p.lower() in (requested.lower(), f"{requested.lower()}executionprovider")), None
@@ -104,7 +104,11 @@ def _automatic(options: Mapping[str, Any]) -> Provider:
 
         warnings.warn(f"onnxruntime-gpu is installed but CUDA cannot run, using the CPU: {reason}", stacklevel=4)
         return Provider(CPU, options)
-    return Provider(CUDA, {"device_id": 0, "use_tf32": 0, **options})
+    return _cuda(0, options)
+
+
+def _cuda(device: int, options: Mapping[str, Any]) -> Provider:
+    return Provider(CUDA, {"device_id": device, "use_tf32": 0, **options})
 
 
 def _library_problem() -> str:

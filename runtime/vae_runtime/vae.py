@@ -177,10 +177,7 @@ class VAE:
         The axis is the inverse normal CDF of n points over `quantiles` (default 0.05 … 0.95, as in the book), or n
         points over `limits` in latent units; the other dimensions are `anchor` (D,), default zeros.
         """
-        if limits is None:
-            points = latent_space.axis(_count(n), *(quantiles or (0.05, 0.95)))
-        else:
-            points = np.linspace(*limits, _count(n))
+        points = latent_space.axis_points(_count(n), quantiles, limits)
         centre = np.zeros(self.latent_dim) if anchor is None else check_latents(anchor, self.latent_dim)[0]
         z = latent_space.grid(points, points, axes, np.asarray(centre, np.float64))
         return self.decode(z).reshape(n, n, *self.image_shape)
@@ -207,7 +204,7 @@ class VAE:
         """The direction (D,) from one label's mean latent to another's; left out is the mean of all."""
         if add is None and remove is None:
             raise ValueError("a concept needs a label to add or to remove")
-        return self._mean(add) - self._mean(remove)
+        return self.label_mean(add) - self.label_mean(remove)
 
     def sample_label(self, label: str, n: int, *, seed: int | None = None, temperature: float = 0.1) -> Array:
         """n images of one label, (n, C, H, W); see `latent_space.draw_label` for the temperature."""
@@ -272,7 +269,8 @@ class VAE:
         except VAEError as error:
             raise BundleError(str(error)) from None
 
-    def _mean(self, label: str | None) -> NDArray[np.float64]:
+    def label_mean(self, label: str | None = None) -> NDArray[np.float64]:
+        """The mean latent (D,) of a label's training images, None for all of them. Raises ValueError without it."""
         if not self.labels:
             raise ValueError(f"{self.path}: this bundle was exported without labels, so it has no concepts")
         if label is None:

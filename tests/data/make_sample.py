@@ -4,19 +4,15 @@ Usage: python tests/data/make_sample.py MNIST_FOLDER
 """
 
 import gzip
-import struct
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from vae_runtime.idx import read_idx
+from vae_runtime.idx import idx_bytes, read_idx
 
 COUNTS = {"train": 1000, "t10k": 300}
 
 source, target = Path(sys.argv[1]), Path(__file__).parent / "mnist"
 for split, count in COUNTS.items():
     for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"):
-        array = np.ascontiguousarray(read_idx(source / f"{split}-{kind}.gz")[:count])
-        header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-        (target / f"{split}-{kind}.gz").write_bytes(gzip.compress(header + array.tobytes(), 9, mtime=0))
+        first = idx_bytes(read_idx(source / f"{split}-{kind}.gz")[:count])
+        (target / f"{split}-{kind}.gz").write_bytes(gzip.compress(first, 9, mtime=0))

@@ -191,9 +191,9 @@ class Trainer:
             raise VAEError(f"{path}: a damaged checkpoint: {str(error).splitlines()[0]}") from None
 
     def _label_statistics(self) -> dict[str, Any]:
-        train = self.data.train if self.finished else self.data.train.first(INTERIM_IMAGES)
         if not self.data.label_names:
             return {}
+        train = self.data.train if self.finished else self.data.train.first(INTERIM_IMAGES)
         z_mean, log_var = encode(self.model, self.config.sampling, train.images)
         return label_statistics(z_mean, log_var, train.labels, self.data.label_names)
 

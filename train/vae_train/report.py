@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from vae_runtime.pictures import line_chart, save_png, scatter, sheet
 
+from vae_runtime import latent_space
 from vae_runtime.errors import VAEError
 from vae_runtime.files import atomic_file
+from vae_runtime.pictures import line_chart, save_png, scatter, sheet
 from vae_train.evaluation import encode
 from vae_train.loop import Trainer
 
@@ -71,10 +71,7 @@ def write_pictures(trainer: Trainer, folder: Path) -> None:
 @torch.no_grad()
 def _grid_images(trainer: Trainer, n: int = 15) -> NDArray[np.float32]:
     """(n·n, C, H, W): row i has z[1] = axis[i], column j has z[0] = axis[j], as in the book; the rest is zero."""
-    axis = torch.tensor([NormalDist().inv_cdf(p) for p in np.linspace(0.05, 0.95, n)])
-    z = torch.zeros(n * n, trainer.config.latent_dim)
-    z[:, 0] = axis.repeat(n)
-    if trainer.config.latent_dim > 1:
-        z[:, 1] = axis.repeat_interleave(n)
+    points = latent_space.axis_points(n)
+    z = torch.from_numpy(latent_space.grid(points, points, (0, 1), np.zeros(trainer.config.latent_dim))).float()
     images: NDArray[np.float32] = trainer.model.decoder(z.to(trainer.device)).cpu().numpy()
     return images

@@ -7,7 +7,9 @@ two dimensions there are four phases (a, b), and the output is their pixel shuff
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -80,23 +82,15 @@ def separate_last_convolution(editor: Editor) -> bool:
 def _upsampling(editor: Editor, node: onnx.NodeProto) -> Upsampling | None:
     settings = attributes(node)
     weight = editor.constant(node.input[1])
-    bias = editor.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else None
-    if weight is None or weight.ndim != 4 or (bias is None and len(node.input) > 2 and node.input[2]):
+    if weight is None or weight.ndim != 4 or (bias := _bias(editor, node, weight.shape[1])) is None:
         return None
     kernel = weight.shape[2:]
     pads, extra = settings.get("pads", [0, 0, 0, 0]), settings.get("output_padding", [0, 0])
     # 2 (h - 1) + k + extra - pads = 2 h: the output is exactly twice the input.
     doubles = all(kernel[i] + extra[i] - pads[i] - pads[i + 2] == 2 for i in (0, 1))
-    plain = (
-        list(settings.get("strides", [1, 1])) == [2, 2]
-        and list(settings.get("dilations", [1, 1])) == [1, 1]
-        and settings.get("group", 1) == 1
-        and settings.get("auto_pad", b"NOTSET") == b"NOTSET"
-        and "output_shape" not in settings
-    )
-    if not (plain and doubles and set(kernel) <= set(KERNELS)):
+    if not (_is_plain(settings, stride=2) and doubles and set(kernel) <= set(KERNELS)):
         return None
-    return Upsampling(node, weight, np.zeros(weight.shape[1], np.float32) if bias is None else bias, (pads[0], pads[1]))
+    return Upsampling(node, weight, bias, (pads[0], pads[1]))
 
 
 def _same_convolution(editor: Editor, node: onnx.NodeProto) -> tuple[Array, Array, tuple[int, int]] | None:
@@ -105,16 +99,31 @@ def _same_convolution(editor: Editor, node: onnx.NodeProto) -> tuple[Array, Arra
     weight = editor.constant(node.input[1]) if node.op_type == "Conv" else None
     if weight is None or weight.ndim != 4 or weight.shape[0] > WIDEST:
         return None
-    bias = editor.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros(weight.shape[0])
+    bias = _bias(editor, node, weight.shape[0])
     pads = settings.get("pads", [0, 0, 0, 0])
     keeps = all(pads[i] + pads[i + 2] == weight.shape[2 + i] - 1 for i in (0, 1))
-    plain = (
-        list(settings.get("strides", [1, 1])) == [1, 1]
+    if bias is None or not (keeps and _is_plain(settings, stride=1)):
+        return None
+    return weight, bias, (pads[0], pads[1])
+
+
+def _is_plain(settings: Mapping[str, Any], stride: int) -> bool:
+    """No dilation, groups, automatic pads or given output shape, and this stride in both directions."""
+    return (
+        list(settings.get("strides", [1, 1])) == [stride, stride]
         and list(settings.get("dilations", [1, 1])) == [1, 1]
         and settings.get("group", 1) == 1
         and settings.get("auto_pad", b"NOTSET") == b"NOTSET"
+        and "output_shape" not in settings
     )
-    return (weight, bias.astype(np.float32), (pads[0], pads[1])) if keeps and plain and bias is not None else None
+
+
+def _bias(editor: Editor, node: onnx.NodeProto, channels: int) -> Array | None:
+    """The bias (channels,), zeros where the node has none; None when it isn't a constant."""
+    if len(node.input) < 3 or not node.input[2]:
+        return np.zeros(channels, np.float32)
+    bias = editor.constant(node.input[2])
+    return None if bias is None else bias.astype(np.float32)
 
 
 def _activation(editor: Editor, node: onnx.NodeProto) -> onnx.NodeProto | None:
@@ -143,6 +152,9 @@ class Taps:
     after: int
 
 
+ONE_TAP = Taps(1, (), 0, 0)
+
+
 def _span(offsets: dict[int, int]) -> Taps:
     """Taps for {source: offset}: output i reads input i + offset."""
     low, high = min(0, *offsets.values()), max(0, *offsets.values())
@@ -151,33 +163,41 @@ def _span(offsets: dict[int, int]) -> Taps:
 
 def _taps(kernel: int, phase: int, lead: int) -> Taps:
     offsets = {k: (phase + lead - k) // 2 for k in range(kernel) if (phase + lead - k) % 2 == 0}
-    return _span(offsets) if offsets else Taps(1, (), 0, 0)
+    return _span(offsets) if offsets else ONE_TAP
+
+
+def _shuffled(kernel: int, lead: int, phase: int) -> tuple[Taps, list[tuple[int, int, int]]]:
+    """How a convolution of upsampled rows reads the rows of one phase: its taps, and (output phase, κ, tap) of each."""
+    offsets = {(a, k): a + k - lead - phase for a in (0, 1) for k in range(kernel)}
+    reads = {place: offset // 2 for place, offset in offsets.items() if offset % 2 == 0}
+    if not reads:
+        return ONE_TAP, []
+    taps = _span(dict(enumerate(reads.values())))
+    return taps, [(a, k, tap) for (a, k), (_, tap) in zip(reads, taps.places, strict=True)]
 
 
 def _vertical(editor: Editor, source: str, weight: Array, lead: int, p: int) -> str:
     """Phase rows p to channels (a, κx, o): the vertical half of the last convolution."""
     out, channels, height, width = weight.shape
-    reads = {(a, k): (a + k - lead - p) // 2 for a in (0, 1) for k in range(height) if (a + k - lead - p) % 2 == 0}
-    taps = _span(dict(enumerate(reads.values()))) if reads else Taps(1, (), 0, 0)
+    taps, reads = _shuffled(height, lead, p)
     kernel = np.zeros((_padded(2 * width * out), channels, taps.size, 1), np.float32)
-    for (a, k), (_, tap) in zip(reads, taps.places, strict=True):
+    for a, k, tap in reads:
         for kx in range(width):
             first = (a * width + kx) * out
             kernel[first : first + out, :, tap, 0] += weight[:, :, k, kx]
-    return _conv(editor, source, kernel, None, taps, Taps(1, (), 0, 0))
+    return _conv(editor, source, kernel, None, taps, ONE_TAP)
 
 
 def _horizontal(editor: Editor, source: str, weight: Array, bias: Array | None, lead: int, q: int) -> str:
     """Channels (a, κx, o) of phase columns q to channels (a, b, o): one-hot weights."""
     out, _, _, width = weight.shape
-    reads = {(b, k): (b + k - lead - q) // 2 for b in (0, 1) for k in range(width) if (b + k - lead - q) % 2 == 0}
-    taps = _span(dict(enumerate(reads.values()))) if reads else Taps(1, (), 0, 0)
+    taps, reads = _shuffled(width, lead, q)
     kernel = np.zeros((4 * out, _padded(2 * width * out), 1, taps.size), np.float32)
-    for (b, k), (_, tap) in zip(reads, taps.places, strict=True):
+    for b, k, tap in reads:
         for a in (0, 1):
             for o in range(out):
                 kernel[(2 * a + b) * out + o, (a * width + k) * out + o, 0, tap] = 1
-    return _conv(editor, source, kernel, None if bias is None else np.tile(bias, 4), Taps(1, (), 0, 0), taps)
+    return _conv(editor, source, kernel, None if bias is None else np.tile(bias, 4), ONE_TAP, taps)
 
 
 def _padded(channels: int) -> int:

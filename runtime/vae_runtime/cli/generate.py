@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,10 @@ from vae_runtime.cli.options import (
     load_model,
     model_options,
     output_option,
+    pair,
     seed_option,
 )
 from vae_runtime.cli.output import write_images, write_picture
-
-
-def pair(number: type) -> Callable[..., Any]:
-    """A callback that reads two numbers with a comma between them."""
-
-    def convert(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
-        if value is None:
-            return None
-        try:
-            first, second = (number(part) for part in value.split(","))
-        except ValueError:
-            raise click.BadParameter(f"{value!r} is not two numbers with a comma between them") from None
-        return first, second
-
-    return convert
 
 
 @click.command()
@@ -79,12 +64,10 @@ def grid(
     z = None if anchor is None else _anchor(vae, anchor)
     images = vae.grid(cells, axes=axes, quantiles=quantiles, limits=limits, anchor=z)
     if labelled:
-        import numpy as np
-
-        from vae_runtime import latent_space
+        from vae_runtime.latent_space import axis_points
         from vae_runtime.pictures import sheet, with_axes
 
-        points = np.linspace(*limits, cells) if limits else latent_space.axis(cells, *(quantiles or (0.05, 0.95)))
+        points = axis_points(cells, quantiles, limits)
         tiles = sheet(images.reshape(-1, *vae.image_shape), cells, scale=scale)
         write_picture(with_axes(tiles, points.tolist(), axes), output)
         return

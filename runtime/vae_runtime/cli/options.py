@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from vae_runtime.vae import VAE
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Model = Callable[[], "VAE"]
 PATH = click.Path(path_type=Path)
 
 
@@ -60,6 +59,21 @@ def output_option(default: str) -> Callable[[Command], Command]:
 force_option = click.option("--force", is_flag=True, help="Write into a folder that isn't empty.")
 seed_option = click.option("--seed", type=click.IntRange(0), help="Default: drawn, and printed.")
 count_option = click.option("-n", "count", type=click.IntRange(1), default=16, show_default=True, help="How many.")
+
+
+def pair(number: type) -> Callable[..., Any]:
+    """A callback that reads two numbers with a comma between them."""
+
+    def convert(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+        if value is None:
+            return None
+        try:
+            first, second = (number(part) for part in value.split(","))
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is not two numbers with a comma between them") from None
+        return first, second
+
+    return convert
 
 
 def drawn_seed(seed: int | None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,6 @@ def write_images(
     columns: int | None = None,
     scale: int = 1,
     force: bool = False,
-    names: Sequence[str] | None = None,
 ) -> None:
     """Write chunks (k, C, H, W), together of `shape`, as the suffix of `output` says, and print its path.
 
@@ -52,7 +51,7 @@ def write_images(
     elif suffix:
         raise VAEError(f"{output}: an output ends in .png or .npy, or is a folder (a name without a dot)")
     else:
-        _write_folder(chunks, shape[0], output, scale, force, names)
+        _write_folder(chunks, shape[0], output, scale, force)
     announce(output)
 
 
@@ -81,7 +80,7 @@ def _write_sheet(chunks: Chunks, shape: tuple[int, ...], output: Path, columns: 
     write_picture(sheet(np.concatenate(list(chunks)), columns, scale=scale), output)
 
 
-def _write_folder(chunks: Chunks, n: int, output: Path, scale: int, force: bool, names: Sequence[str] | None) -> None:
+def _write_folder(chunks: Chunks, n: int, output: Path, scale: int, force: bool) -> None:
     from vae_runtime.files import atomic_directory, merging_directory
     from vae_runtime.pictures import sheet, write_png
 
@@ -91,8 +90,7 @@ def _write_folder(chunks: Chunks, n: int, output: Path, scale: int, force: bool,
         index = 0
         for chunk in chunks:
             for image in chunk:
-                stem = f"{index:0{width}d}" + (f"-{Path(names[index]).stem}" if names else "")
-                with (folder / f"{stem}.png").open("wb") as file:
+                with (folder / f"{index:0{width}d}.png").open("wb") as file:
                     write_png(sheet(image[None], scale=scale), file)
                 index += 1
 

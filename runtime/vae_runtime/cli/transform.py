@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vae_runtime.cli.options import PATH, force_option, load_model, model_options, output_option
+from vae_runtime.cli.options import PATH, force_option, load_model, model_options, output_option, pair
 from vae_runtime.cli.output import announce, write_images, write_picture
 from vae_runtime.errors import VAEError
 
@@ -243,10 +243,10 @@ def _read_concept(path: Path, vae: VAE) -> NDArray[np.float32]:
 @images_argument
 @click.option("--labels", type=PATH, help="An IDX file of labels; else the folder that an image lies in.")
 @click.option("--output", "-o", type=PATH, default=Path("plot.png"), show_default=True)
-@click.option("--axes", "axes", default="0,1", show_default=True, help="The two latent dimensions to show.")
+@click.option("--axes", callback=pair(int), default="0,1", show_default=True, help="The two latent dimensions to show.")
 @preprocess_options
 @model_options
-def plot(images: tuple[Path, ...], labels: Path | None, output: Path, axes: str, **options: Any) -> None:
+def plot(images: tuple[Path, ...], labels: Path | None, output: Path, axes: tuple[int, int], **options: Any) -> None:
     """A scatter of images in latent space, coloured by label.
 
     Example: vae-run plot t10k-images-idx3-ubyte --labels t10k-labels-idx1-ubyte -o plot.png
@@ -264,12 +264,9 @@ def plot(images: tuple[Path, ...], labels: Path | None, output: Path, axes: str,
             raise VAEError(f"{labels}: {colours.shape} labels for {len(array)} images")
     else:
         colours = np.array([str(Path(name).parent) if "/" in name else "" for name in names])
-    try:
-        x, y = (int(part) for part in axes.split(","))
-        points = vae.encode(array)[0][:, [x, y]]
-    except (ValueError, IndexError):
-        raise click.UsageError(f"--axes {axes}: two of the latent dimensions 0 … {vae.latent_dim - 1}") from None
-    write_picture(scatter(points, colours, axes=(x, y)), output)
+    if not all(0 <= axis < vae.latent_dim for axis in axes):
+        raise click.UsageError(f"--axes {axes[0]},{axes[1]}: two of the latent dimensions 0 … {vae.latent_dim - 1}")
+    write_picture(scatter(vae.encode(array)[0][:, list(axes)], colours, axes=axes), output)
 
 
 COMMANDS = (encode, reconstruct, interpolate, edit, concepts, plot)

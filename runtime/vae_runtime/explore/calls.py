@@ -44,14 +44,11 @@ class RequestError(Exception):
 
 def model(vae: VAE) -> Answer:
     """What the page needs to draw itself: shapes, what runs it, the labels' means and purest places."""
-    import numpy as np
-
     from vae_runtime.latent_space import purest
 
     labels = {name: list(label.mean) for name, label in vae.labels.items()}
     places = {name: list(purest(vae.labels, name)) for name in labels}
-    counts = [label.count for label in vae.labels.values()]
-    centre = np.average(list(labels.values()), axis=0, weights=counts).tolist() if sum(counts) else []
+    centre = vae.label_mean().tolist() if labels else []
     return _json(
         {
             "name": vae.path.name,

@@ -25,6 +25,7 @@ from vae_runtime.errors import VAEError
 from vae_runtime.idx import read_idx
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"})
+CONVERTED = 1024
 INK = 20  # MNIST scales a digit's ink box to 20 of its 28 pixels
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
@@ -51,7 +52,8 @@ def read_images(paths: Iterable[str | Path], shape: Shape, preprocess: Preproces
             for file in found:
                 yield Named(str(file.relative_to(path)), read_picture(file, shape, preprocess))
         elif _is_array(path):
-            for i, image in enumerate(_read_array(path, shape)):
+            stored = load_numpy(path, "images") if path.suffix in (".npy", ".npz") else read_idx(path)
+            for i, image in enumerate(_each(path, stored, shape)):
                 yield Named(f"{path.name}[{i}]", image)
         else:
             yield Named(path.name, read_picture(path, shape, preprocess))
@@ -160,14 +162,12 @@ def _is_array(path: Path) -> bool:
     return path.suffix in (".npy", ".npz") or name.endswith(("ubyte", ".idx"))
 
 
-def _read_array(path: Path, shape: Shape) -> Array:
-    if path.suffix not in (".npy", ".npz"):
-        return _checked(path, read_idx(path), shape)
-    return _checked(path, load_numpy(path, "images"), shape)
-
-
-def _checked(path: Path, array: NDArray[Any], shape: Shape) -> Array:
+def _each(path: Path, stored: NDArray[Any], shape: Shape) -> Iterator[Array]:
+    """Checked and converted some at a time: as float32 the whole would need four times the memory."""
+    if stored.ndim == 2:
+        stored = stored[None]
     try:
-        return check_images(array, shape)
+        for start in range(0, len(stored) or 1, CONVERTED):
+            yield from check_images(stored[start : start + CONVERTED], shape)
     except (ValueError, TypeError) as error:
         raise VAEError(f"{path}: {error}") from None

@@ -211,11 +211,11 @@ class VAE:
         random = np.random.default_rng(seed)
         return self.decode(latent_space.draw_label(self.labels, str(label), _count(n), random, temperature))
 
-    def score(self, images: ArrayLike, *, samples: int = 1, seed: int = 0) -> NDArray[np.float64]:
+    def score(self, images: ArrayLike, *, samples: int = 1, seed: int | np.random.Generator = 0) -> NDArray[np.float64]:
         """The ELBO of each image in nats, (N,); higher is better. BCE on grey values is no density: no bits per pixel.
 
         samples > 1 gives the importance-weighted bound (Burda et al. 2016, equation 8), which rises with samples
-        towards log p(x).
+        towards log p(x). Images scored in parts with one Generator as `seed` get the scores of a single call.
         """
         if samples < 1:
             raise ValueError(f"samples must be at least 1, not {samples}")
@@ -285,9 +285,3 @@ def _count(n: Any) -> int:
     if isinstance(n, bool) or int(n) != n or n < 0:
         raise ValueError(f"a number of images must be a whole number, 0 or more, not {n!r}")
     return int(n)
-
-
-def concept_between(vae: VAE, with_it: Array, without: Array) -> NDArray[np.float64]:
-    """The direction (D,) from the mean latent of images without a concept to that of images with it."""
-    ends = [vae.encode(images)[0].mean(0, dtype=np.float64) for images in (without, with_it)]
-    return np.asarray(ends[1] - ends[0])

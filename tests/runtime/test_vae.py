@@ -234,3 +234,10 @@ def test_memory_stops_growing(digits: Digits) -> None:
         for size in random.integers(1, 1000, 60):
             vae.decode(z[:size])
         assert megabytes() < before + 10
+
+
+def test_scores_in_parts_are_the_scores_of_one_call(digits: Digits, test_images: np.ndarray) -> None:
+    whole = digits.score(test_images[:50], samples=3, seed=4)
+    random = np.random.default_rng(4)
+    parts = [digits.score(part, samples=3, seed=random) for part in (test_images[:7], test_images[7:50])]
+    assert np.concatenate(parts).tobytes() == whole.tobytes()

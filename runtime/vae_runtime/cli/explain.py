@@ -96,19 +96,20 @@ def score(
 
     Example: vae-run score inbox/ --threshold q0.01 --check -o scores.csv
     """
+    import numpy as np
+
     if exit_3 and threshold is None:
         raise click.UsageError("--check needs a --threshold")
     vae = load_model(options)
     limit = None if threshold is None else _threshold(threshold, vae.variant.score_quantiles)
-    names, array = read(vae, images, options)
-    scores = vae.score(array, samples=samples, seed=seed)
-    below = [limit is not None and value < limit for value in scores]
-    rows = [
-        {"name": name, "score": round(float(value), 4)} | ({} if limit is None else {"anomaly": bool(flag)})
-        for name, value, flag in zip(names, scores, below, strict=True)
-    ]
+    random = np.random.default_rng(seed)
+    rows = []
+    for names, array in read(vae, images, options):
+        for name, value in zip(names, vae.score(array, samples=samples, seed=random).tolist(), strict=True):
+            row = {"name": name, "score": round(value, 4)}
+            rows.append(row if limit is None else row | {"anomaly": value < limit})
     _write_rows(rows, output, as_json)
-    return 3 if exit_3 and any(below) else 0
+    return 3 if exit_3 and any(row["anomaly"] for row in rows) else 0
 
 
 def _threshold(text: str, quantiles: Any) -> float:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from itertools import pairwise
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vae_runtime.cli.options import PATH, force_option, load_model, model_options, output_option, pair
+from vae_runtime.cli.options import PATH, force_option, load_model, model_options, output_option, pair, progress_wanted
 from vae_runtime.cli.output import announce, write_images, write_picture
 from vae_runtime.errors import VAEError
 
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from vae_runtime.latents import Latents
     from vae_runtime.vae import VAE
 
+AT_ONCE = 1024
 Command = TypeVar("Command", bound=Callable[..., Any])
 images_argument = click.argument("images", nargs=-1, required=True, type=PATH)
 
@@ -36,8 +39,13 @@ def preprocess_options(command: Command) -> Command:
     return command
 
 
-def read(vae: VAE, paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[list[str], NDArray[np.float32]]:
-    """Names and images (N, C, H, W) of all files and folders; takes --fit and --invert out of `options`."""
+def read(
+    vae: VAE, paths: tuple[Path, ...], options: dict[str, Any], limit: int | None = None
+) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+    """Names and images (n, C, H, W) of all files and folders, 1,024 at a time; at least one, at most `limit`.
+
+    Takes --fit and --invert out of `options`. On a terminal stderr says after a second how far it is.
+    """
     import numpy as np
 
     from vae_runtime.bundle import Preprocess
@@ -45,10 +53,40 @@ def read(vae: VAE, paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[li
 
     own = vae.bundle.preprocess
     preprocess = Preprocess(options.pop("fit") or own.fit, options.pop("invert") or own.invert)
-    found = list(read_images(paths, vae.image_shape, preprocess))
-    if not found:
+    items = islice(read_images(paths, vae.image_shape, preprocess), limit)
+    began, done = time.monotonic(), 0
+    while part := list(islice(items, AT_ONCE)):
+        yield [item.name for item in part], np.stack([item.image for item in part])
+        done += len(part)
+        if progress_wanted() and time.monotonic() - began > 1:
+            click.echo(f"\r{done:,} images", err=True, nl=False)
+    if not done:
         raise VAEError(f"{paths[0]}: no images in it")
-    return [item.name for item in found], np.stack([item.image for item in found])
+    if progress_wanted() and time.monotonic() - began > 1:
+        click.echo("\r\033[K", err=True, nl=False)
+
+
+def read_all(
+    vae: VAE, paths: tuple[Path, ...], options: dict[str, Any], limit: int | None = None
+) -> NDArray[np.float32]:
+    """All the images at once, (N, C, H, W)."""
+    import numpy as np
+
+    return np.concatenate([images for _, images in read(vae, paths, options, limit)])
+
+
+def encoded(vae: VAE, paths: tuple[Path, ...], options: dict[str, Any]) -> Latents:
+    """The latents of all files and folders, with their names."""
+    import numpy as np
+
+    from vae_runtime.latents import Latents
+
+    names: list[str] = []
+    parts = []
+    for some, images in read(vae, paths, options):
+        names += some
+        parts.append(vae.encode(images))
+    return Latents(tuple(names), *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 @click.command()
@@ -64,11 +102,9 @@ def encode(images: tuple[Path, ...], output: Path, kind: str, **options: Any) ->
 
     Example: vae-run encode photos/ -o latents.csv
     """
-    from vae_runtime.latents import Latents, latents_bytes, write_latents
+    from vae_runtime.latents import latents_bytes, write_latents
 
-    vae = load_model(options)
-    names, array = read(vae, images, options)
-    latents = Latents(tuple(names), *vae.encode(array))
+    latents = encoded(load_model(options), images, options)
     if str(output) == "-":
         sys.stdout.buffer.write(latents_bytes(latents, kind))
         return
@@ -78,7 +114,7 @@ def encode(images: tuple[Path, ...], output: Path, kind: str, **options: Any) ->
 
 @click.command()
 @images_argument
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many images.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many in a picture.")
 @click.option("--scale", type=click.IntRange(1, 32), default=2, show_default=True, help="Pixels per pixel.")
 @output_option("reconstruct.png")
 @preprocess_options
@@ -92,12 +128,13 @@ def reconstruct(images: tuple[Path, ...], limit: int, scale: int, output: Path, 
     import numpy as np
 
     vae = load_model(options)
-    _, array = read(vae, images, options)
+    alone = output.suffix.lower() == ".npy"
+    array = read_all(vae, images, options, None if alone else limit)
     result = vae.reconstruct(array)
-    if output.suffix.lower() == ".npy":
+    if alone:
         write_images([result], result.shape, output)
         return
-    pairs = np.concatenate([array[:limit, None], result[:limit, None]], 1).reshape(-1, *vae.image_shape)
+    pairs = np.stack([array, result], 1).reshape(-1, *vae.image_shape)
     columns = 2 * min(10, len(pairs) // 2)
     write_images([pairs], pairs.shape, output, columns=columns, scale=scale, force=force)
 
@@ -143,7 +180,7 @@ def _ends(vae: VAE, paths: tuple[Path, ...], options: dict[str, Any]) -> NDArray
 
     if len(paths) == 1 and paths[0].suffix.lower() in (".csv", ".json", ".npz"):
         return read_latents(paths[0], vae.latent_dim)
-    return vae.encode(read(vae, paths, options)[1])[0]
+    return encoded(vae, paths, options).z_mean
 
 
 @click.command()
@@ -179,7 +216,7 @@ def edit(
     if not (concept or add or remove):
         raise click.UsageError("say what to change with --add, --remove or --concept")
     vae = load_model(options)
-    _, array = read(vae, images, options)
+    array = read_all(vae, images, options)
     direction = _read_concept(concept, vae) if concept else vae.concept(add, remove)
     z_mean, _ = vae.encode(array)
     edited = vae.decode(z_mean + strength * direction)
@@ -210,13 +247,14 @@ def concepts(with_it: Path | None, without: Path | None, output: Path, **options
         for name, label in vae.labels.items():
             click.echo(f"{name}\t{label.count} images\tmean {' '.join(f'{v:.3f}' for v in label.mean)}")
         return
+    import numpy as np
+
     if with_it is None or without is None:
         raise click.UsageError("a concept needs both --with and --without")
     from vae_runtime.files import atomic_file
-    from vae_runtime.vae import concept_between
 
-    sides = [read(vae, (folder,), dict(options))[1] for folder in (with_it, without)]
-    direction = concept_between(vae, sides[0], sides[1])
+    sides = [encoded(vae, (folder,), dict(options)).z_mean for folder in (with_it, without)]
+    direction = sides[0].mean(0, dtype=np.float64) - sides[1].mean(0, dtype=np.float64)
     content = {"concept": direction.tolist(), "with": len(sides[0]), "without": len(sides[1])}
     with atomic_file(output) as temporary:
         temporary.write_text(json.dumps(content) + "\n")
@@ -257,16 +295,16 @@ def plot(images: tuple[Path, ...], labels: Path | None, output: Path, axes: tupl
     from vae_runtime.pictures import scatter
 
     vae = load_model(options)
-    names, array = read(vae, images, options)
+    latents = encoded(vae, images, options)
     if labels:
         colours = read_idx(labels)
-        if colours.shape != (len(array),):
-            raise VAEError(f"{labels}: {colours.shape} labels for {len(array)} images")
+        if colours.shape != (len(latents.names),):
+            raise VAEError(f"{labels}: {colours.shape} labels for {len(latents.names)} images")
     else:
-        colours = np.array([str(Path(name).parent) if "/" in name else "" for name in names])
+        colours = np.array([str(Path(name).parent) if "/" in name else "" for name in latents.names])
     if not all(0 <= axis < vae.latent_dim for axis in axes):
         raise click.UsageError(f"--axes {axes[0]},{axes[1]}: two of the latent dimensions 0 … {vae.latent_dim - 1}")
-    write_picture(scatter(vae.encode(array)[0][:, list(axes)], colours, axes=axes), output)
+    write_picture(scatter(latents.z_mean[:, list(axes)], colours, axes=axes), output)
 
 
 COMMANDS = (encode, reconstruct, interpolate, edit, concepts, plot)

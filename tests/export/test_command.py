@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import vae_runtime
+from vae_export.__main__ import main
 from vae_export.export import export_checkpoint
 from vae_runtime.bundle import read_bundle
 from vae_runtime.errors import VAEError
@@ -63,7 +64,7 @@ def test_the_command_writes_a_bundle_beside_the_checkpoint(checkpoint, bundle_pa
     assert again.returncode == 1
     assert again.stderr.startswith("Error: ")
     assert again.stderr.count("\n") == 1
-    assert run(copy, "--force").returncode == 0
+    export_checkpoint(copy, force=True)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"model.pt", "model.vae"}
     for name in ("encoder.onnx", "decoder.onnx"):
@@ -151,14 +152,11 @@ def test_what_is_not_a_bundle_is_never_replaced(checkpoint, tmp_path):
         b"\x80\x04K\x01.",
     ],
 )
-def test_a_bad_checkpoint_is_one_line(tmp_path, content):
+def test_a_bad_checkpoint_is_one_line(tmp_path, one_line, content):
     path = tmp_path / "model.pt"
     if content is not None:
         path.write_bytes(content)
-    result = run(path)
-    assert result.returncode == 1
-    assert result.stderr.startswith("Error: ")
-    assert result.stderr.count("\n") == 1
+    assert one_line(main, path)[0] == 1
     assert not (tmp_path / "model.vae").exists()
 
 
@@ -198,12 +196,10 @@ def test_a_factory_with_weights(tmp_path):
     ],
     ids=str,
 )
-def test_a_factory_that_does_not_fit_is_one_line(tmp_path, arguments, status):
+def test_a_factory_that_does_not_fit_is_one_line(tmp_path, one_line, monkeypatch, arguments, status):
     (tmp_path / "mine.py").write_text(FACTORY)
-    result = run(*arguments, cwd=tmp_path)
-    assert result.returncode == status
-    assert result.stderr.startswith("Error: ")
-    assert result.stderr.count("\n") == 1
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    assert one_line(main, *arguments)[0] == status
     assert [p.name for p in tmp_path.iterdir() if p.suffix == ".vae"] == []
 
 

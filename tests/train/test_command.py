@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from vae_train.__main__ import evaluate, main
+
 TRAIN = [sys.executable, "-m", "vae_train"]
 EVALUATE = [sys.executable, "-c", "from vae_train.__main__ import evaluate; evaluate()"]
 SMALL = ["--epochs", "1", "--limit", "100"]
@@ -44,10 +46,10 @@ def test_ctrl_c_saves_and_resume_ends_with_the_bytes_of_an_uninterrupted_run(sam
     assert [row.partition(",")[0] for row in rows] == ["epoch", "1", "2", "3"]
 
 
-def test_an_existing_run_is_not_overwritten(sample_folder: Path, tmp_path: Path) -> None:
+def test_an_existing_run_is_not_overwritten(sample_folder: Path, tmp_path: Path, one_line) -> None:
     (tmp_path / "model.pt").write_text("mine")
-    message = fails([*TRAIN, "--data", str(sample_folder), *SMALL, "-o", "."], tmp_path)
-    assert "exists: continue it with --resume" in message
+    status, line = one_line(main, "--data", sample_folder, *SMALL, "-o", ".")
+    assert (status, "exists: continue it with --resume" in line) == (1, True)
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
 
 
@@ -83,17 +85,19 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_no_checkpoint(sample_folder
         (["--data", "SAMPLE", "--resume"], "nothing to resume"),
     ],
 )
-def test_what_cannot_be_trained_is_one_line(sample_folder: Path, tmp_path: Path, arguments, reason: str) -> None:
+def test_what_cannot_be_trained_is_one_line(sample_folder: Path, tmp_path: Path, one_line, arguments, reason) -> None:
     arguments = [str(sample_folder) if a == "SAMPLE" else a for a in arguments]
-    assert reason in fails([*TRAIN, *arguments, *SMALL, "-o", "run"], tmp_path)
+    status, line = one_line(main, *arguments, *SMALL, "-o", "run")
+    assert (status, reason in line) == (1, True)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 truncated", b"\x80\x04K\x01."])
-def test_what_is_no_checkpoint_cannot_be_evaluated(sample_folder: Path, tmp_path: Path, content) -> None:
+def test_what_is_no_checkpoint_cannot_be_evaluated(sample_folder: Path, tmp_path: Path, one_line, content) -> None:
     if content is not None:
         (tmp_path / "model.pt").write_bytes(content)
-    assert "model.pt: " in fails([*EVALUATE, "model.pt", "--data", str(sample_folder)], tmp_path)
+    status, line = one_line(evaluate, "model.pt", "--data", sample_folder)
+    assert (status, "model.pt: " in line) == (1, True)
 
 
 @pytest.mark.parametrize(("command", "name"), [(TRAIN, "vae-train"), (EVALUATE, "vae-eval")])

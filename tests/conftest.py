@@ -1,5 +1,6 @@
 """What every test may need: the real images that the repository carries, and all of MNIST where it is at hand."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+# The networks of the tests are small, and two workers with two spinning threads each would wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -79,8 +79,8 @@ def command(
 
 
 def _calibration(checkpoint: Path, path: Path) -> np.ndarray:
-    shape = load_checkpoint(checkpoint).config.image_shape
-    images = [named.image for named in read_images([path], shape, Preprocess())]
+    config = load_checkpoint(checkpoint).config
+    images = [named.image for named in read_images([path], config.image_shape, Preprocess(config.fit))]
     if len(images) < 16:
         raise VAEError(f"{path}: int8 needs at least 16 images for calibration, not {len(images)}")
     return np.stack(images)

@@ -29,6 +29,7 @@ from vae_runtime.bundle import (
     Component,
     Label,
     Likelihood,
+    Preprocess,
     Variant,
     is_bundle,
 )
@@ -63,6 +64,7 @@ class Model:
     calibration: Array | None = None
     labels: Mapping[str, Label] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    preprocess: Preprocess = field(default_factory=Preprocess)
     source_sha256: str = ""
 
 
@@ -122,6 +124,7 @@ def export_checkpoint(
         check_images(saved.train_images, saved.config.image_shape) if calibration is None else calibration,
         {name: _label(values) for name, values in saved.label_statistics.items()},
         saved.training,
+        Preprocess(saved.config.fit),
         hashlib.sha256(path.read_bytes()).hexdigest(),
     )
     target = Path(output) if output else path.with_suffix(".vae")
@@ -152,6 +155,7 @@ def write_bundle(
             model.image_shape,
             tuple(variants),
             model.likelihood,
+            preprocess=model.preprocess,
             labels=model.labels,
             training=model.training,
             producer={"vae-edge": metadata.version("vae-edge"), "torch": str(torch.__version__)},

@@ -15,6 +15,7 @@ from typing import Any
 from vae_runtime.errors import ProviderError
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+DRIVER = "libcuda.so.1"
 REPAIR = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install --no-deps onnxruntime-gpu"
 
 
@@ -124,7 +125,7 @@ def _library_problem() -> str:
         try:
             ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
         except OSError as error:
-            return str(error)
+            return _no_driver(error) if DRIVER in str(error) else str(error)
     return ""
 
 
@@ -139,10 +140,14 @@ def _preload_quietly(onnxruntime: Any) -> None:
 
 def _device_problem() -> str:
     try:
-        driver = ctypes.CDLL("libcuda.so.1")
+        driver = ctypes.CDLL(DRIVER)
     except OSError as error:
-        return f"no NVIDIA driver: {error}"
+        return _no_driver(error)
     count = ctypes.c_int()
     if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
         return "the driver finds no CUDA device"
     return ""
+
+
+def _no_driver(error: OSError) -> str:
+    return f"no NVIDIA driver: {error}"

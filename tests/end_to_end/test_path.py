@@ -29,11 +29,11 @@ def test_train_evaluate_export_and_run(sample_folder: Path, tmp_path: Path) -> N
     train = ["-m", "vae_train", "--data", sample_folder, "--epochs", 1, "--limit", 300, "-o", "digits"]
     assert "test ELBO" in run(tmp_path, *train)
     assert {p.name for p in (tmp_path / "digits").iterdir()} == {
-        "model.pt", "history.csv", "losses.png", "grid.png", "latents.png",
+        "model.pt", "history.csv", "losses.png", "grid.png", "latents.png", "grids", "learning.gif",
     }  # fmt: skip
     evaluate = "import sys; from vae_train.__main__ import evaluate; evaluate()"
     shown = run(tmp_path, "-c", evaluate, "digits/model.pt", "--data", sample_folder, "--limit", 300)
-    assert re.search(r"test ELBO -\d+\.\d+ ± .*reconstruction .*KL", shown)
+    assert re.search(r"test ELBO +-\d+\.\d+ ± .*\nreconstruction .*\nKL .*\nactive units +[012] of 2", shown)
     run(tmp_path, "-m", "vae_export", "digits/model.pt")
     run(tmp_path, "-m", "vae_runtime", "grid", "-m", "digits/model.vae", "-o", "grid.png")
     with Image.open(tmp_path / "grid.png") as ours, Image.open(tmp_path / "digits" / "grid.png") as trainers:

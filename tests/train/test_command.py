@@ -5,11 +5,15 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from vae_train.__main__ import evaluate, main
+from vae_train.checkpoint import load_checkpoint, load_contents
 
 TRAIN = [sys.executable, "-m", "vae_train"]
 EVALUATE = [sys.executable, "-c", "from vae_train.__main__ import evaluate; evaluate()"]
@@ -105,3 +109,47 @@ def test_without_torch_it_says_what_to_install(tmp_path: Path, command: list[str
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('no torch', name='torch')")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     assert f'{name} needs torch and tqdm: pip install "vae-edge[train]"' in fails(command, tmp_path, env=environment)
+
+
+def test_kill_9_leaves_a_checkpoint_that_resumes(sample_folder: Path, tmp_path: Path) -> None:
+    command = [*TRAIN, "--data", str(sample_folder), "--limit", "100", "-o", "run", "--epochs"]
+    for moment in (0.0, 0.13, 0.31):
+        process = subprocess.Popen(
+            [*command, "60", *(["--resume"] if (tmp_path / "run").exists() else [])], cwd=tmp_path,
+            stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("epoch")
+        time.sleep(moment)
+        process.kill()
+        process.wait()
+        reached = load_contents(tmp_path / "run/model.pt")["position"]["epoch"]
+    assert reached >= 3
+
+
+def test_colour_photographs_of_64_pixels_through_train_and_eval(tmp_path: Path, one_line) -> None:
+    random = np.random.default_rng(0)
+    for i in range(40):
+        folder = tmp_path / "photos" / ("warm" if i % 2 else "cool")
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 255, (4, 4, 3), np.uint8)
+        Image.fromarray(pixels).resize((70, 90)).save(folder / f"{i}.jpg")
+    command = [*TRAIN, "--data", "photos", "--image-size", "64", "--latent-dim", "5", "--likelihood", "gaussian"]
+    environment = os.environ | {"VAE_EDGE_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [*command, "--epochs", "1", "-o", "run"], cwd=tmp_path, capture_output=True, text=True, env=environment,
+        timeout=240,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    saved = load_checkpoint(tmp_path / "run/model.pt")
+    assert saved.config.image_shape == (3, 64, 64)
+    assert saved.likelihood.name == "gaussian"
+    assert saved.label_names == ("cool", "warm")
+    done = subprocess.run(
+        [*EVALUATE, "run/model.pt", "run/model.pt", "--data", "photos", "--importance", "20"], cwd=tmp_path,
+        capture_output=True, text=True, env=environment, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()[1:]] == [
+        "test ELBO", "reconstruction", "KL", "importance-weighted, K = 20", "active units",
+    ]  # fmt: skip

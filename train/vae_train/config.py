@@ -31,6 +31,10 @@ class TrainConfig:
     batch_size: int = 16
     epochs: int = 10
     seed: int = 0
+    validation: int = 0  # so many training images are held out and stand in for the test set
+    fit: str = "contain"  # how images of another size were brought to image_shape, see vae_runtime.images
+    amp: bool = False  # bfloat16 where torch's autocast allows it
+    compile: bool = False  # torch.compile
 
     @property
     def kl_weight(self) -> float:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vae_train.distributed import World
 from vae_train.model import VAE
 from vae_train.objective import Losses, kl_loss, reconstruction_loss, sample, sampled_log_var
 
@@ -31,11 +32,6 @@ class Evaluation:
     @property
     def mean(self) -> float:
         return float(self.elbo.mean())
-
-    @property
-    def half_width(self) -> float:
-        """Half of the 95 % confidence interval of `mean`, over images."""
-        return 1.96 * float(self.elbo.std()) / math.sqrt(len(self.elbo))
 
 
 @torch.no_grad()
@@ -59,19 +55,47 @@ def evaluate_elbo(
 
 
 @torch.no_grad()
-def evaluate_losses(losses: Losses, images: NDArray[np.uint8], *, seed: int = 0) -> tuple[float, float]:
-    """Means of the two losses as training defines them, one draw per image.
+def importance_weighted_bound(
+    model: VAE, sampling: str, images: NDArray[np.uint8], *, samples: int, seed: int = 0
+) -> NDArray[np.float64]:
+    """log of the mean over `samples` draws of p(x, z) / q(z | x), (N,) nats: Burda et al. 2016, equation 8."""
+    noise = torch.Generator().manual_seed(seed)
+    bounds = []
+    for image in (image[None] for batch in batches(model, images) for image in batch):
+        z_mean, z_log_var = model.encoder(image)
+        log_var = sampled_log_var(z_log_var, sampling)
+        weights = []
+        for start in range(0, samples, BATCH):
+            epsilon = torch.randn((min(BATCH, samples - start), z_mean.shape[1]), generator=noise).to(z_mean.device)
+            z = sample(z_mean, log_var, epsilon)
+            log_p = -reconstruction_loss(model.decoder.logits(z), image.expand(len(z), -1, -1, -1), model.log_var)
+            # log p(z) - log q(z | x); the constants of both cancel.
+            weights.append(log_p + 0.5 * (epsilon.square() + log_var - z.square()).sum(1))
+        bounds.append(torch.cat(weights).double().logsumexp(0).item() - math.log(samples))
+    return np.array(bounds)
+
+
+def active_units(model: VAE, sampling: str, images: NDArray[np.uint8]) -> int:
+    """Latent dimensions whose z_mean varies over the images by more than 0.01 (Burda et al. 2016, section 5.2)."""
+    return int((encode(model, sampling, images)[0].var(0) > 0.01).sum())
+
+
+@torch.no_grad()
+def evaluate_losses(losses: Losses, images: NDArray[np.uint8], world: World, *, seed: int = 0) -> tuple[float, float]:
+    """Means of the two losses as training defines them, one draw per image; each process takes its share.
 
     For preset book the KL is the one its formula prints, not that of the distribution it samples.
     """
     noise = torch.Generator().manual_seed(seed)
     sums = [0.0, 0.0]
+    device = next(losses.parameters()).device
     for batch in batches(losses.vae, images):
-        dim = losses.vae.encoder.z_mean.out_features
-        epsilon = torch.randn((len(batch), dim), generator=noise).to(batch.device)
-        for i, loss in enumerate(losses(batch, epsilon)):
+        mine = world.share(len(batch))
+        epsilon = torch.randn((len(batch), losses.vae.encoder.z_mean.out_features), generator=noise)[mine]
+        for i, loss in enumerate(losses(batch[mine], epsilon.to(device))):
             sums[i] += loss.double().sum().item()
-    return sums[0] / len(images), sums[1] / len(images)
+    reconstruction, kl = world.sum(sums, device)
+    return reconstruction / len(images), kl / len(images)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,17 @@ from tqdm import tqdm
 
 from vae_runtime.errors import VAEError
 from vae_train import checkpoint
+from vae_train.batches import batches, epoch_order, shifted
 from vae_train.config import TrainConfig
 from vae_train.data import Dataset
+from vae_train.distributed import World
 from vae_train.evaluation import encode, evaluate_elbo, evaluate_losses
 from vae_train.model import VAE, build_vae
 from vae_train.objective import Losses
 from vae_train.optim import build_optimizer, learning_rate
 from vae_train.statistics import label_statistics
 
+ALONE = World()
 INTERIM_IMAGES = 5000  # for the label statistics of an epoch that isn't the last
 EXPLODED = 1e5  # nats per image and 784 pixels: a uniform guess costs 543
 EXPLODED_STEPS = 20  # in a row: the book's recipe begins with single spikes of a million nats
@@ -45,15 +49,16 @@ class Position:
 class Trainer:
     """One run: model, optimiser, random state, position and history, all of which a checkpoint holds."""
 
-    def __init__(self, config: TrainConfig, data: Dataset, device: str = "cpu") -> None:
-        self.config, self.data, self.device = config, data, torch.device(device)
+    def __init__(self, config: TrainConfig, data: Dataset, device: str = "cpu", world: World = ALONE) -> None:
+        self.config, self.data, self.device, self.world = config, data, torch.device(device), world
         model = build_vae(config.image_shape, config.latent_dim, config.seed, config.networks, config.likelihood)
         # Convolutions on the CPU are a fifth faster with channels last, and compute the same function.
         self.model = channels_last(model.to(self.device))
-        self.losses = Losses(self.model, config.sampling)
+        self.losses = Losses(self.model, config.sampling, config.amp)
+        compiled = torch.compile(self.losses) if config.compile else self.losses
+        self.step_losses = world.wrap(compiled, self.device)
         self.optimizer = build_optimizer(self.model, config)
         self.noise = torch.Generator().manual_seed(config.seed)
-        self.images = torch.from_numpy(data.train.images.copy())
         self.position = Position()
         self.history: list[dict[str, float]] = []
         self.training: dict[str, Any] = {}
@@ -65,67 +70,59 @@ class Trainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        return math.ceil(len(self.images) / self.config.batch_size)
+        return math.ceil(len(self.data.train.images) / self.config.batch_size)
 
     def run_epoch(self, interrupted: Callable[[], bool]) -> bool:
         """Train to the end of the current epoch; False when `interrupted` became true before it."""
-        order = self._order()
+        order = epoch_order(len(self.data.train.images), self.config.seed, self.position.epoch)
         position, total_steps = self.position, self.config.epochs * self.steps_per_epoch
         bar = tqdm(
             total=self.steps_per_epoch,
             initial=position.step,
             desc=f"epoch {position.epoch + 1}/{self.config.epochs}",
-            disable=not sys.stderr.isatty(),
+            disable=not (sys.stderr.isatty() and self.world.is_main),
             leave=False,
         )
-        with bar:
-            while position.step < self.steps_per_epoch:
-                if interrupted():
-                    return False
+        parts = batches(
+            self.data.train.images, order, self.config.batch_size, position.step, self.world, self.device.type == "cuda"
+        )
+        with bar, closing(parts):
+            for count, images in parts:
                 step = position.epoch * self.steps_per_epoch + position.step
                 rate = learning_rate(self.config, step, total_steps)
-                start = position.step * self.config.batch_size
-                sums = self._step(order[start : start + self.config.batch_size], rate)
+                *sums, stop = self.world.sum([*self._step(images, count, rate), interrupted()], self.device)
                 self._refuse_divergence(sums, step, rate)
                 position.sums = [a + b for a, b in zip(position.sums, sums, strict=True)]
                 position.step += 1
                 if position.step % 50 == 0:
-                    bar.set_postfix_str(f"{sum(position.sums) / (start + self.config.batch_size):.1f} nats")
+                    done = position.step * self.config.batch_size
+                    bar.set_postfix_str(f"{sum(position.sums) / done:.1f} nats")
                 bar.update()
+                if stop and position.step < self.steps_per_epoch:
+                    return False
         self._close_epoch()
         return True
 
-    def _order(self) -> Tensor:
-        shuffle = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.position.epoch)
-        return torch.randperm(len(self.images), generator=shuffle)
-
-    def _step(self, indices: Tensor, rate: float) -> list[float]:
-        images = self.images[indices].to(self.device).float() / 255
+    def _step(self, part: Tensor, count: int, rate: float) -> list[float]:
+        """One step on a batch of `count` images of which `part` are this process's; their summed losses."""
+        mine = self.world.share(count)
+        images = part.to(self.device, non_blocking=True).float() / 255
         if self.config.shift:
-            images = self._shifted(images)
-        epsilon = torch.randn((len(indices), self.config.latent_dim), generator=self.noise).to(self.device)
+            reach = self.config.shift
+            images = shifted(images, torch.randint(-reach, reach + 1, (count, 2), generator=self.noise)[mine])
+        # Drawn for the whole batch, so that the noise doesn't depend on the number of processes.
+        epsilon = torch.randn((count, self.config.latent_dim), generator=self.noise)[mine].to(self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
-        reconstruction, kl = self.losses(images, epsilon)
-        loss = reconstruction.mean() + self.config.kl_weight * kl.mean()
+        reconstruction, kl = self.step_losses(images, epsilon)
+        # The processes' gradients are averaged, hence the factor.
+        loss = (reconstruction.sum() + self.config.kl_weight * kl.sum()) * (self.world.size / count)
         # The book's loss is the mean over pixels: RMSprop's ε makes it matter, Adam hardly notices.
-        scale = 1 / images[0].numel() if self.config.optimizer == "rmsprop" else 1.0
+        scale = 1 / images.shape[1:].numel() if self.config.optimizer == "rmsprop" else 1.0
         (loss * scale).backward()
         self.optimizer.step()
         return [reconstruction.sum().item(), kl.sum().item()]
-
-    def _shifted(self, images: Tensor) -> Tensor:
-        reach = self.config.shift
-        offsets = torch.randint(-reach, reach + 1, (len(images), 2), generator=self.noise).tolist()
-        padded = torch.nn.functional.pad(images, (reach,) * 4)
-        height, width = images.shape[2:]
-        return torch.stack(
-            [
-                image[:, reach + dy : reach + dy + height, reach + dx : reach + dx + width]
-                for image, (dy, dx) in zip(padded, offsets, strict=True)
-            ]
-        )
 
     def _refuse_divergence(self, sums: list[float], step: int, rate: float) -> None:
         pixels = self.data.train.images[0].size
@@ -138,8 +135,8 @@ class Trainer:
             )
 
     def _close_epoch(self) -> None:
-        reconstruction, kl = (value / len(self.images) for value in self.position.sums)
-        test_reconstruction, test_kl = evaluate_losses(self.losses, self.data.test.images)
+        reconstruction, kl = (value / len(self.data.train.images) for value in self.position.sums)
+        test_reconstruction, test_kl = evaluate_losses(self.losses, self.data.test.images, self.world)
         self.position = Position(self.position.epoch + 1)
         self.history.append(
             {
@@ -153,6 +150,8 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write the run's whole state to `path`, ready for `resume` and for the exporter."""
+        if not self.world.is_main:
+            return
         self.training = self._describe()
         checkpoint.save_contents(
             path,
@@ -209,13 +208,14 @@ class Trainer:
         training: dict[str, Any] = {"preset": self.config.preset, "epochs": self.position.epoch}
         if self.finished:
             test = evaluate_elbo(self.model, self.config.sampling, self.data.test.images)
-            training |= {"test_elbo": test.mean, "train_images": len(self.images)}
+            training |= {"test_elbo": test.mean, "train_images": len(self.data.train.images)}
         return training
 
 
 def channels_last(model: VAE) -> VAE:
+    """The model with its convolutions' weights in the channels-last layout; one channel has no layout to speak of."""
     for parameter in model.parameters():
-        if parameter.ndim == 4:
+        if parameter.ndim == 4 and min(parameter.shape[:2]) > 1:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return model
 
@@ -231,6 +231,9 @@ def train(
     `report` gets each epoch's row of history and its seconds.
     """
     while not trainer.finished:
+        if interrupted():
+            trainer.save(path)
+            return False
         began = time.perf_counter()
         completed = trainer.run_epoch(interrupted)
         trainer.save(path)

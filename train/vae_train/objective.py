@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -44,15 +45,17 @@ class Losses(nn.Module):
     """A VAE seen as the function that training minimises: (images, epsilon) -> reconstruction, KL, each (N,).
 
     With `sampling` "book" the noise has standard deviation exp(z_log_var) while the KL term takes exp(z_log_var)
-    for the variance, as the book prints it.
+    for the variance, as the book prints it. `amp` computes both networks in bfloat16.
     """
 
-    def __init__(self, vae: VAE, sampling: str) -> None:
+    def __init__(self, vae: VAE, sampling: str, amp: bool = False) -> None:
         super().__init__()
-        self.vae, self.sampling = vae, sampling
+        self.vae, self.sampling, self.amp = vae, sampling, amp
 
     def forward(self, images: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor]:
-        z_mean, z_log_var = self.vae.encoder(images)
-        z = sample(z_mean, sampled_log_var(z_log_var, self.sampling), epsilon)
-        reconstruction = reconstruction_loss(self.vae.decoder.logits(z), images, self.vae.log_var)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp):
+            z_mean, z_log_var = (value.float() for value in self.vae.encoder(images))
+            z = sample(z_mean, sampled_log_var(z_log_var, self.sampling), epsilon)
+            logits = self.vae.decoder.logits(z).float()
+        reconstruction = reconstruction_loss(logits, images, self.vae.log_var)
         return reconstruction, kl_loss(z_mean, z_log_var)

@@ -8,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from vae_runtime import latent_space
 from vae_runtime.errors import VAEError
 from vae_runtime.files import atomic_file
-from vae_runtime.pictures import line_chart, save_png, scatter, sheet
+from vae_runtime.pictures import line_chart, save_gif, save_png, scatter, sheet
 from vae_train.evaluation import encode
 from vae_train.loop import Trainer
 
 COLUMNS = ("epoch", "train_reconstruction", "train_kl", "test_reconstruction", "test_kl", "seconds")
 SCATTERED = 10_000
+FRAMES = "grids"
+HELD = 8  # frames
 
 
 def prepare(folder: Path) -> None:
@@ -50,8 +53,25 @@ class History:
             writer.writerows(self.rows)
 
 
+def write_epoch_grid(trainer: Trainer, folder: Path) -> None:
+    """grids/NNN.png: the grid after the epoch that has just ended, a frame of learning.gif."""
+    frames = folder / FRAMES
+    frames.mkdir(exist_ok=True)
+    save_png(sheet(_grid_images(trainer), 15), frames / f"{trainer.position.epoch:03d}.png")
+
+
+def _write_animation(trainer: Trainer, folder: Path) -> None:
+    """learning.gif: the grids of all epochs, the last one held for a while."""
+    paths = [folder / FRAMES / f"{epoch:03d}.png" for epoch in range(1, trainer.config.epochs + 1)]
+    frames = [np.asarray(Image.open(path).convert("RGB")) for path in paths if path.is_file()]
+    if frames:
+        images = np.stack(frames + frames[-1:] * HELD).transpose(0, 3, 1, 2) / np.float32(255)
+        save_gif(images, folder / "learning.gif", fps=4)
+
+
 def write_pictures(trainer: Trainer, folder: Path) -> None:
-    """losses.png, grid.png (the book's 15×15, two axes of the latent space) and latents.png (test set's z_mean)."""
+    """losses.png, grid.png (the book's 15×15, two axes), latents.png (test set's z_mean) and learning.gif."""
+    _write_animation(trainer, folder)
     losses = {
         name: [row[f"{split}_reconstruction"] + row[f"{split}_kl"] for row in trainer.history]
         for name, split in (("training", "train"), ("test", "test"))

@@ -1,0 +1,160 @@
+"""Image folders and numpy files as data sets: converted once, shuffled, to a file that is mapped into memory.
+
+The mapped file holds uint8 (N, C, H, W); the system reads what a batch needs, so a data set may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from vae_runtime.arrays import load_numpy
+from vae_runtime.bundle import Preprocess
+from vae_runtime.errors import VAEError
+from vae_runtime.files import atomic_directory
+from vae_runtime.images import DAMAGED, SUFFIXES, check_images, read_picture
+from vae_train.mnist import cache_directory
+
+Shape = tuple[int, int, int]
+FIT = "crop"
+SIZES = range(16, 129)
+PROBED = 64  # pictures looked at to find out whether a folder is grey or in colour
+MOST_BAD = 0.01  # the share of pictures that may be damaged
+
+
+@dataclass(frozen=True)
+class Collection:
+    """images (N, C, H, W) uint8, mapped or in memory, in a shuffled order; labels (N,), positions in `names`."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
+
+
+def read_folder(folder: Path, image_size: int | None, channels: int | None = None) -> Collection:
+    """The pictures in a folder, cropped to image_size × image_size; its sub-folders are the labels.
+
+    Damaged pictures are named on stderr and left out. Raises VAEError without pictures, when sizes differ and
+    `image_size` is None, or when more than one picture in a hundred is damaged.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not files:
+        raise VAEError(f"{folder}: no images in this folder")
+    shape = _shape(folder, files, image_size, channels)
+    cache = cache_directory() / "images" / _key(folder, files, shape)
+    if not (cache / "index.json").is_file():
+        _convert(folder, files, shape, cache)
+    index = json.loads((cache / "index.json").read_text("utf-8"))
+    images = np.memmap(cache / "images.bin", np.uint8, "r", shape=(len(index["labels"]), *shape))
+    return Collection(images, np.array(index["labels"], np.int64), tuple(index["names"]))
+
+
+def read_array(path: Path) -> Collection:
+    """Images in a .npy or .npz, (N, C, H, W) or (N, H, W), uint8 or float in [0, 1]; `labels` (N,) in the .npz.
+
+    Raises VAEError for anything else.
+    """
+    stored = load_numpy(path, "images")
+    shape = stored.shape[1:] if stored.ndim == 4 else (1, *stored.shape[1:])
+    if len(shape) != 3 or shape[0] not in (1, 3) or not len(stored):
+        raise VAEError(f"{path}: images of shape {stored.shape}; expected (N, H, W), (N, 1, H, W) or (N, 3, H, W)")
+    order = np.random.default_rng(0).permutation(len(stored))
+    images = np.empty((len(stored), *shape), np.uint8)
+    try:
+        for start in range(0, len(order), 1024):
+            part = check_images(stored[order[start : start + 1024]], shape)
+            images[start : start + len(part)] = np.rint(part * 255)
+    except (ValueError, TypeError) as error:
+        raise VAEError(f"{path}: {error}") from None
+    names, labels = _labels_beside(path, len(stored))
+    return Collection(images, labels[order], names)
+
+
+def _labels_beside(path: Path, n: int) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            if "labels" in arrays.files:
+                found = arrays["labels"]
+                if found.shape != (n,):
+                    raise VAEError(f"{path}: labels {found.shape} for {n} images")
+                names, labels = np.unique(found, return_inverse=True)
+                return tuple(map(str, names)), labels.astype(np.int64)
+    return (), np.zeros(n, np.int64)
+
+
+def _shape(folder: Path, files: Sequence[Path], image_size: int | None, channels: int | None) -> Shape:
+    """From --image-size, else the size that the probed pictures share; grey if all of them are."""
+    sizes, colourful = set(), False
+    for path in files[:: max(1, len(files) // PROBED)]:
+        try:
+            with Image.open(path) as picture:
+                sizes.add(picture.size)
+                pixels = np.asarray(picture.convert("RGB").resize((32, 32)), np.int16)
+        except DAMAGED:
+            continue
+        colourful |= bool(np.ptp(pixels, axis=2).max() > 8)
+    if image_size is None:
+        if len(sizes) != 1:
+            raise VAEError(f"{folder}: its images differ in size; say which to train on with --image-size")
+        ((width, height),) = sizes
+    else:
+        width = height = image_size
+    if width not in SIZES or height not in SIZES:
+        raise VAEError(f"{folder}: images of {width}×{height}; scale them to 16 … 128 pixels with --image-size")
+    return channels or (3 if colourful else 1), height, width
+
+
+def _key(folder: Path, files: Sequence[Path], shape: Shape) -> str:
+    """What the converted file depends on: names, sizes and times of the pictures, and the shape."""
+    digest = hashlib.sha256(repr(shape).encode())
+    for path in files:
+        facts = path.stat()
+        digest.update(f"{path.relative_to(folder)}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def _convert(folder: Path, files: Sequence[Path], shape: Shape, cache: Path) -> None:
+    names = sorted({_label(folder, path) for path in files})
+    labels: list[int] = []
+    bad: list[str] = []
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VAEError(f"{cache.parent}: cannot be created: {error.strerror}") from None
+    with atomic_directory(cache) as target:
+        with (target / "images.bin").open("wb") as file:
+            for path, image in _prepared(files, shape, bad):
+                file.write(np.rint(image * 255).astype(np.uint8).tobytes())
+                labels.append(names.index(_label(folder, path)))
+        if len(bad) > MOST_BAD * len(files):
+            raise VAEError(f"{folder}: {len(bad)} of {len(files)} images are damaged, beginning with {bad[0]}")
+        known = names if len(names) > 1 else []
+        (target / "index.json").write_text(json.dumps({"names": known, "labels": labels}), "utf-8")
+    for reason in bad:
+        print(f"skipped {reason}", file=sys.stderr)
+    if bad:
+        print(f"skipped {len(bad)} damaged images of {len(files)}", file=sys.stderr)
+
+
+def _prepared(files: Sequence[Path], shape: Shape, bad: list[str]) -> Iterator[tuple[Path, NDArray[np.float32]]]:
+    order = np.random.default_rng(0).permutation(len(files))
+    for i in tqdm(order, desc="reading images", disable=not sys.stderr.isatty(), leave=False):
+        try:
+            yield files[i], read_picture(files[i], shape, Preprocess(FIT))
+        except VAEError as error:
+            bad.append(str(error))
+
+
+def _label(folder: Path, path: Path) -> str:
+    """The name of the first folder below `folder`; empty for a picture that lies in `folder` itself."""
+    inner = path.relative_to(folder)
+    return inner.parts[0] if len(inner.parts) > 1 else ""

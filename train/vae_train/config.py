@@ -57,6 +57,7 @@ class TrainConfig:
 
 PRESETS = {
     "default": TrainConfig("default"),
+    "quick": TrainConfig("quick", networks="deep", learning_rate=3e-3, batch_size=32, epochs=3),
     "best": TrainConfig("best", networks="deep", learning_rate=3e-3, batch_size=64, epochs=60),
     "book": TrainConfig("book", sampling="book", beta=None, optimizer="rmsprop", learning_rate=1e-3),
 }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,19 @@ import torch
 from numpy.typing import NDArray
 
 import vae_runtime
-from vae_train.checkpoint import Checkpoint
+from vae_train.checkpoint import load_checkpoint
 
 Run = Callable[[NDArray[np.float32]], Any]
+PLAIN = "plain ONNX"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: a checkpoint, its bundle, and in `plain` the graphs decode.onnx and encode.onnx."""
+
+    checkpoint: Path
+    bundle: Path
+    plain: Path
 
 
 def plain_graph(module: torch.nn.Module, example: torch.Tensor) -> bytes:
@@ -53,23 +64,31 @@ def multiplications(graph: bytes) -> int:
     return total
 
 
-def peers(saved: Checkpoint, bundle: Path, what: str, threads: int, compiled: bool) -> Iterator[tuple[str, Run]]:
-    """Name and function of everyone who can `decode` or `encode` here; the plain graph comes first."""
-    module = saved.model.decoder if what == "decode" else saved.model.encoder
-    shape = (saved.config.latent_dim,) if what == "decode" else saved.config.image_shape
-    graph = plain_graph(module, torch.rand(3, *shape))
+def names(bundle: Path, compiled: bool) -> list[str]:
+    """Everyone who can run here, the plain graph first; "ours" once for each precision."""
+    found = [PLAIN, "torch eager"]
+    found += ["torch.compile"] if compiled else []
+    # At its default OpenVINO computes in bfloat16 on some CPUs.
+    found += ["OpenVINO f32", "OpenVINO"] if importlib.util.find_spec("openvino") else []
+    return [*found, *(f"ours {p}" for p in vae_runtime.load(bundle, provider="cpu").bundle.precisions)]
+
+
+def build(name: str, subject: Subject, what: str, threads: int) -> Run:
+    """The peer `name` as a function that can `decode` or `encode`."""
     torch.set_num_threads(threads)
-    yield "plain ONNX", _onnxruntime(graph, threads)
-    yield "torch eager", _torch(module)
-    if compiled:
-        yield "torch.compile", _torch(torch.compile(module, dynamic=True))
-    yield from _openvino(graph, threads)
-    for precision in vae_runtime.load(bundle, provider="cpu").bundle.precisions:
-        vae = vae_runtime.load(bundle, provider="cpu", precision=precision, threads=threads)
-        yield f"ours {precision}", vae.decode if what == "decode" else vae.encode
+    if name.startswith("ours"):
+        precision = name.removeprefix("ours ")
+        vae = vae_runtime.load(subject.bundle, provider="cpu", precision=precision, threads=threads)
+        return vae.decode if what == "decode" else vae.encode
+    if name.startswith("torch"):
+        model = load_checkpoint(subject.checkpoint).model
+        module = model.decoder if what == "decode" else model.encoder
+        return _torch(torch.compile(module, dynamic=True) if name == "torch.compile" else module)
+    graph = subject.plain / f"{what}.onnx"
+    return _onnxruntime(graph, threads) if name == PLAIN else _openvino(graph, threads, name)
 
 
-def _onnxruntime(graph: bytes, threads: int) -> Run:
+def _onnxruntime(graph: Path, threads: int) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -85,16 +104,10 @@ def _torch(module: Callable[[torch.Tensor], Any]) -> Run:
     return run
 
 
-def _openvino(graph: bytes, threads: int) -> Iterator[tuple[str, Run]]:
-    """Pinned to float32, and as it comes (which is bfloat16 on some CPUs)."""
-    try:
-        import openvino  # type: ignore[import-not-found]
-    except ModuleNotFoundError:
-        return
-    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
-        file.write(graph)
-        file.flush()
-        model = openvino.Core().read_model(file.name)
-    for name, more in (("OpenVINO f32", {"INFERENCE_PRECISION_HINT": "f32"}), ("OpenVINO", {})):
-        options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", **more}
-        yield name, openvino.Core().compile_model(model, "CPU", options)
+def _openvino(graph: Path, threads: int, name: str) -> Run:
+    import openvino  # type: ignore[import-not-found]
+
+    precision = {"INFERENCE_PRECISION_HINT": "f32"} if name.endswith("f32") else {}
+    options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", **precision}
+    run: Run = openvino.Core().compile_model(graph, "CPU", options)
+    return run

@@ -1,31 +1,79 @@
-"""Times of several functions on one input, taken in turns so that the machine's moods hit all of them alike."""
+"""Times of several functions on one input, each in a process of its own, taken in turns.
+
+In turns, so that the machine's moods hit all of them alike; in processes, because one runtime's idle threads spin
+for a while and would take the CPU from the next one's.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from benchmarks.peers import Run
+TURN = 0.06  # seconds of calls, at least one
+PAUSE = 0.03  # until idle threads have stopped spinning
+LEAST_TURNS = 7
+Build = Callable[..., Callable[[Any], Any]]
 
-LEAST_ROUNDS = 7
+
+class Worker:
+    """A process that builds a function and times it on request."""
+
+    def __init__(self, build: Build, arguments: Sequence[Any]) -> None:
+        context = get_context("spawn")
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=_serve, args=(other, build, arguments), daemon=True)
+        self._process.start()
+        other.close()
+
+    def use(self, array: NDArray[np.float32]) -> None:
+        """Take this input from now on, and warm up on it."""
+        self._ask(array)
+
+    def turn(self) -> list[float]:
+        """Seconds of each call of one turn."""
+        times: list[float] = self._ask(None)
+        return times
+
+    def close(self) -> None:
+        self._connection.close()
+        self._process.join()
+
+    def _ask(self, message: Any) -> Any:
+        self._connection.send(message)
+        return self._connection.recv()
 
 
-def seconds(runs: Mapping[str, Run], array: Any, budget: float) -> dict[str, list[float]]:
-    """Seconds per call, at least seven of each, as many as fit in `budget` seconds per function."""
-    for run in runs.values():
-        run(array)
-        run(array)
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    end = time.perf_counter() + budget * len(runs)
-    while len(next(iter(times.values()))) < LEAST_ROUNDS or time.perf_counter() < end:
-        for name, run in runs.items():
-            began = time.perf_counter()
-            run(array)
-            times[name].append(time.perf_counter() - began)
+@contextmanager
+def workers(build: Build, arguments: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Worker]]:
+    """A worker by name, each on `build(*arguments[name])`."""
+    started: dict[str, Worker] = {}
+    try:
+        for name, values in arguments.items():
+            started[name] = Worker(build, values)
+        yield started
+    finally:
+        for worker in started.values():
+            worker.close()
+
+
+def seconds(running: Mapping[str, Worker], array: NDArray[np.float32], budget: float) -> dict[str, list[float]]:
+    """The median seconds per call of each turn, seven turns or as many as fit in `budget` seconds per worker."""
+    for worker in running.values():
+        worker.use(array)
+    times: dict[str, list[float]] = {name: [] for name in running}
+    end = time.perf_counter() + budget * len(running)
+    while len(next(iter(times.values()))) < LEAST_TURNS or time.perf_counter() < end:
+        for name, worker in running.items():
+            time.sleep(PAUSE)
+            times[name].append(float(np.median(worker.turn())))
     return times
 
 
@@ -33,5 +81,29 @@ def matrix_rate(threads: int) -> float:
     """GFLOP/s of torch's float32 matrix product here, at its best."""
     torch.set_num_threads(threads)
     matrix = torch.rand(1024, 1024)
-    times = seconds({"": lambda array: torch.from_numpy(array) @ matrix}, np.ones((1024, 1024), np.float32), 0.3)
-    return 2 * 1024**3 / min(times[""]) / 1e9
+    best = min(second for _ in range(10) for second in _calls(lambda array: array @ matrix, matrix))
+    return 2 * 1024**3 / best / 1e9
+
+
+def _serve(connection: Connection, build: Build, arguments: Sequence[Any]) -> None:
+    run = build(*arguments)
+    array: Any = None
+    while True:
+        try:
+            message = connection.recv()
+        except EOFError:
+            return
+        if message is not None:
+            array = message
+            run(array)
+        connection.send(_calls(run, array))
+
+
+def _calls(run: Callable[[Any], Any], array: Any) -> list[float]:
+    times: list[float] = []
+    end = time.perf_counter() + TURN
+    while not times or time.perf_counter() < end:
+        began = time.perf_counter()
+        run(array)
+        times.append(time.perf_counter() - began)
+    return times

@@ -197,13 +197,11 @@ def _rewritten(folder: Path, portable: Variant, expected: parity.Expected, toler
 
 
 def _quantised(model: Model, folder: Path, fp32: Variant) -> Variant:
-    from vae_export.quantise import encoded, quantised
+    from vae_export.quantise import quantised
 
     if model.calibration is None or not len(model.calibration):
         raise VAEError("int8 needs images to calibrate on: a checkpoint that carries some, --calibration, or images=")
-    encoder, decoder = ((folder / graph.file).read_bytes() for graph in (fp32.encoder, fp32.decoder))
-    latents = encoded(encoder, model.calibration)
-    return quantised(encoder, decoder, model.calibration, latents, folder, fp32)
+    return quantised(fp32, folder, model.calibration, model.likelihood)
 
 
 def _require_budget(bundle: Bundle) -> None:

@@ -1,14 +1,16 @@
-"""int8 variants: static QDQ quantisation by onnxruntime, per-channel 7-bit weights, what doesn't pay left in fp32.
+"""int8 variants: static QDQ quantisation by onnxruntime, per-channel 7-bit weights, what costs too much left in fp32.
 
 x86 without VNNI saturates when it multiplies unsigned by signed bytes, so weights use 7 bits (`reduce_range`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
+import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +19,23 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from tqdm import tqdm
 
 from vae_export import parity
 from vae_export.graphs import checked, write_graph
-from vae_runtime.bundle import Variant
+from vae_runtime.bundle import Likelihood, Variant
 from vae_runtime.errors import VAEError
+from vae_runtime.likelihood import bound, log_likelihood
+from vae_runtime.precision import ELBO_BUDGET
 
 Array = NDArray[np.float32]
+Loss = Callable[[bytes], float]
+Layer = tuple[str, ...]  # names of nodes that are quantised together
 CALIBRATED = 256
+DRAWS = 4  # of z per image, for the ELBO
 LEAST_CHANNELS = 16  # convolutions with fewer inputs or outputs gain nothing from int8
+PERCENTILES = (100.0, 99.99, 99.9, 99.5)  # of an activation's values that its 8 bits reach; the rest is clipped
+SHARE = 0.4 * ELBO_BUDGET  # for each graph on the calibration images; the rest is for images it hasn't seen
 
 
 class Batches(CalibrationDataReader):  # type: ignore[misc]
@@ -38,12 +48,114 @@ class Batches(CalibrationDataReader):  # type: ignore[misc]
         return next(self.feeds, None)
 
 
-def quantise(content: bytes, inputs: Array) -> bytes:
-    """An fp32 model -> int8, calibrated on `inputs` (N, …). Raises VAEError where nothing can be quantised."""
+def quantise(content: bytes, inputs: Array, loss: Loss) -> bytes | None:
+    """An fp32 graph with as many layers in int8 as its share of the ELBO budget allows; None where it allows none.
+
+    `inputs` (N, …) calibrate; `loss` says how many nats a graph in the place of `content` costs. The clipping that
+    costs least is chosen first, then the layers that cost most alone go back to fp32, one after the other.
+    """
     model = onnx.load_from_string(content)
-    nodes = worthwhile(model)
-    if not nodes:
-        raise VAEError("int8: this graph has no convolution or matrix product that gains from it; export fp32 only")
+    layers = worthwhile(model)
+    if not layers:
+        return None
+    bar = tqdm(desc="int8", disable=not sys.stderr.isatty(), leave=False)
+
+    def build(percentile: float, chosen: Sequence[Layer]) -> tuple[float, bytes]:
+        graph = _quantised(model, inputs, percentile, [name for layer in chosen for name in layer])
+        bar.update()
+        return loss(graph), graph
+
+    with bar:
+        tried = {percentile: build(percentile, layers) for percentile in PERCENTILES}
+        best = min(tried, key=lambda percentile: tried[percentile][0])
+        lost, graph = tried[best]
+        if lost <= SHARE:
+            return graph
+        alone = {layer: build(best, [layer])[0] for layer in layers}
+        for kept in range(len(layers) - 1, 0, -1):
+            lost, graph = build(best, sorted(layers, key=lambda layer: alone[layer])[:kept])
+            if lost <= SHARE:
+                return graph
+    return None
+
+
+def worthwhile(model: onnx.ModelProto) -> list[Layer]:
+    """The convolutions and matrix products that gain from int8, each with the Relu behind it; names unnamed nodes.
+
+    Together, the 8 bits of the result reach from zero to its largest value. Without the Relu they would have to reach
+    down to the most negative one too, which costs ten times the ELBO.
+    """
+    weights = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    for i, node in enumerate(model.graph.node):
+        node.name = node.name or f"{node.op_type}_{i}"
+    chosen = []
+    for node in model.graph.node:
+        shape = weights.get(node.input[1]) if len(node.input) > 1 else None
+        if shape is None or node.op_type not in ("Conv", "Gemm", "MatMul"):
+            continue
+        # The first dense layer of a decoder has as few inputs as the model latents.
+        if min(shape[0], shape[1]) >= LEAST_CHANNELS:
+            takers = [taker for taker in model.graph.node if node.output[0] in taker.input]
+            behind = [taker.name for taker in takers if taker.op_type == "Relu" and len(takers) == 1]
+            chosen.append((node.name, *behind))
+    return chosen
+
+
+def quantised(fp32: Variant, folder: Path, images: Array, likelihood: Likelihood) -> Variant:
+    """Write encoder.int8.onnx and decoder.int8.onnx, calibrated on real images and the encoder's latents of them.
+
+    A graph of which no layer can be quantised stays the one of `fp32`. Raises VAEError when that is so of both.
+    """
+    images = images[:CALIBRATED]
+    encoder, decoder = ((folder / graph.file).read_bytes() for graph in (fp32.encoder, fp32.decoder))
+    before = elbo(encoder, decoder, images, likelihood)
+    parts: dict[str, tuple[bytes, Array, Loss]] = {
+        "encoder": (encoder, images, lambda graph: before - elbo(graph, decoder, images, likelihood)),
+        "decoder": (decoder, encoded(encoder, images), lambda graph: before - elbo(encoder, graph, images, likelihood)),
+    }
+    files, reports = {"encoder": fp32.encoder, "decoder": fp32.decoder}, dict(fp32.parity)
+    for part, (content, inputs, loss) in parts.items():
+        if int8 := quantise(content, inputs, loss):
+            files[part] = write_graph(folder, f"{part}.int8.onnx", int8)
+            reports[part] = _difference(content, int8, inputs)
+    if files == {"encoder": fp32.encoder, "decoder": fp32.decoder}:
+        raise VAEError("int8: no layer of these networks gains from it inside the ELBO budget; export fp32 only")
+    return replace(
+        fp32,
+        name="int8",
+        precision="int8",
+        providers=("CPUExecutionProvider",),
+        encoder=files["encoder"],
+        decoder=files["decoder"],
+        parity=reports,
+    )
+
+
+def elbo(encoder: bytes, decoder: bytes, images: Array, likelihood: Likelihood) -> float:
+    """The mean ELBO of images (N, C, H, W) in nats, with four draws of z each, always the same ones."""
+    repeated = np.repeat(images, DRAWS, axis=0)
+    z_mean, z_log_var = (v.astype(np.float64) for v in parity.session(encoder).run(None, {"image": repeated}))
+    epsilon = np.random.default_rng(0).standard_normal((len(z_mean), 1, z_mean.shape[1]))
+    z = z_mean[:, None] + np.exp(0.5 * z_log_var)[:, None] * epsilon
+    (decoded,) = parity.session(decoder).run(None, {"z": z[:, 0].astype(np.float32)})
+    log_p = log_likelihood(repeated[:, None], decoded[:, None], likelihood)
+    return float(bound(log_p, z, z_mean, z_log_var, epsilon).mean())
+
+
+def encoded(encoder: bytes, images: Array) -> Array:
+    """Latents drawn from q(z | x) of real images: what a decoder meets."""
+    z_mean, z_log_var = parity.session(encoder).run(None, {"image": images})
+    noise = np.random.default_rng(0).standard_normal(z_mean.shape)
+    latents: Array = (z_mean + np.exp(0.5 * z_log_var) * noise).astype(np.float32)
+    return latents
+
+
+def _quantised(model: onnx.ModelProto, inputs: Array, percentile: float, nodes: Sequence[str]) -> bytes:
+    """`model` with `nodes` in int8."""
+    clipped = {
+        "calibrate_method": CalibrationMethod.Percentile,
+        "extra_options": {"CalibPercentile": percentile},
+    }
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         onnx.save(model, source)
@@ -56,8 +168,8 @@ def quantise(content: bytes, inputs: Array) -> bytes:
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_quantize=nodes,
+            nodes_to_quantize=list(nodes),
+            **(clipped if percentile < 100 else {"calibrate_method": CalibrationMethod.MinMax}),
         )
         quantised = onnx.load(target)
     quantised.ir_version = model.ir_version
@@ -67,47 +179,6 @@ def quantise(content: bytes, inputs: Array) -> bytes:
         if entry.key == "precision":
             entry.value = "int8"
     return bytes(checked(quantised).SerializeToString())
-
-
-def worthwhile(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes to quantise; names those that have none."""
-    weights = {tensor.name: tensor.dims for tensor in model.graph.initializer}
-    chosen = []
-    for i, node in enumerate(model.graph.node):
-        node.name = node.name or f"{node.op_type}_{i}"
-        shape = weights.get(node.input[1]) if len(node.input) > 1 else None
-        if shape is None or node.op_type not in ("Conv", "Gemm", "MatMul"):
-            continue
-        # The first dense layer of a decoder has as few inputs as the model latents.
-        if min(shape[0], shape[1]) >= LEAST_CHANNELS:
-            chosen.append(node.name)
-    return chosen
-
-
-def quantised(encoder: bytes, decoder: bytes, images: Array, latents: Array, folder: Path, like: Variant) -> Variant:
-    """Write encoder.int8.onnx and decoder.int8.onnx, calibrated on real images and the encoder's latents of them."""
-    files, reports = {}, {}
-    for part, content, inputs in (("encoder", encoder, images), ("decoder", decoder, latents)):
-        int8 = quantise(content, inputs[:CALIBRATED])
-        files[part] = write_graph(folder, f"{part}.int8.onnx", int8)
-        reports[part] = _difference(content, int8, inputs[:CALIBRATED])
-    return replace(
-        like,
-        name="int8",
-        precision="int8",
-        providers=("CPUExecutionProvider",),
-        encoder=files["encoder"],
-        decoder=files["decoder"],
-        parity=reports,
-    )
-
-
-def encoded(encoder: bytes, images: Array) -> Array:
-    """Latents drawn from q(z | x) of real images: what a decoder meets."""
-    z_mean, z_log_var = parity.session(encoder).run(None, {"image": images})
-    noise = np.random.default_rng(0).standard_normal(z_mean.shape)
-    latents: Array = (z_mean + np.exp(0.5 * z_log_var) * noise).astype(np.float32)
-    return latents
 
 
 def _difference(plain: bytes, int8: bytes, inputs: Array) -> dict[str, Any]:
@@ -130,12 +201,13 @@ def _difference(plain: bytes, int8: bytes, inputs: Array) -> dict[str, Any]:
     }
 
 
-@contextmanager
+@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """onnxruntime's quantiser advises on the root logger."""
+    """onnxruntime's quantiser advises on the root logger and prints how its calibration gets on."""
     logger = logging.getLogger()
     disabled, logger.disabled = logger.disabled, True
     try:
-        yield
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     finally:
         logger.disabled = disabled

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 __all__ = ["VAE", "BundleError", "ProviderError", "VAEError", "load"]
 
 
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib import metadata
+
+        return metadata.version("vae-edge")
     if name in ("VAE", "load"):
         from vae_runtime import vae
 

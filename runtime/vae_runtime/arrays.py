@@ -57,12 +57,15 @@ def check_latents(z: Any, latent_dim: int) -> NDArray[np.float32]:
     return result
 
 
-def load_numpy(path: Path, key: str) -> NDArray[Any]:
-    """An array from .npy, or from .npz under `key` or as the only one; never unpickled. Raises VAEError."""
+def load_numpy(path: Path, key: str, *, mapped: bool = False) -> NDArray[Any]:
+    """An array from .npy, or from .npz under `key` or as the only one; never unpickled. Raises VAEError.
+
+    `mapped` leaves a .npy on disk, from where the system reads what is used.
+    """
     if not path.is_file():
         raise VAEError(f"{path}: no such file")
     try:
-        loaded = np.load(path, allow_pickle=False)
+        loaded = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
         with loaded:
@@ -80,6 +83,7 @@ def load_numpy(path: Path, key: str) -> NDArray[Any]:
         MemoryError,
         NotImplementedError,
     ) as error:
-        raise VAEError(
-            f"{path}: not a readable numpy file: {str(error).splitlines()[0] if str(error) else 'empty'}"
-        ) from None
+        reason = str(error).splitlines()[0] if str(error) else "empty"
+        if "pickle" in reason:  # numpy advises to unpickle what it doesn't know
+            reason = "damaged, or it holds Python objects"
+        raise VAEError(f"{path}: not a readable numpy file: {reason}") from None

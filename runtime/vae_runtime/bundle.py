@@ -143,11 +143,13 @@ def read_bundle(path: str | Path) -> Bundle:
     if not folder.exists():
         raise BundleError(f"{folder}: no such bundle")
     if not manifest.is_file():
-        raise BundleError(f"{folder}: not a bundle, it has no {MANIFEST}")
+        raise BundleError(f"{folder}: not a bundle: a folder with a {MANIFEST} in it")
     try:
         values = json.loads(manifest.read_text("utf-8"))
         bundle = _parse(values)
-    except (OSError, ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleError(f"{manifest}: damaged, it is no JSON: {error}; export or copy the bundle again") from error
+    except (OSError, ValueError) as error:
         raise BundleError(f"{manifest}: {error}") from error
     for graph in {g for v in bundle.variants for g in (v.encoder, v.decoder)}:
         _check_size(folder / graph.file, graph)

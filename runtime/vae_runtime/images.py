@@ -7,6 +7,7 @@ fitted to the model's size.
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -46,17 +47,24 @@ def read_images(paths: Iterable[str | Path], shape: Shape, preprocess: Preproces
     """
     for path in map(Path, paths):
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            found = pictures_in(path)
             if not found:
                 raise VAEError(f"{path}: no images in this folder")
             for file in found:
-                yield Named(str(file.relative_to(path)), read_picture(file, shape, preprocess))
-        elif _is_array(path):
-            stored = load_numpy(path, "images") if path.suffix in (".npy", ".npz") else read_idx(path)
+                yield Named(_printable(file), read_picture(file, shape, preprocess))
+        elif kind := _array_kind(path):
+            stored = load_numpy(path, "images") if kind == "numpy" else read_idx(path)
             for i, image in enumerate(_each(path, stored, shape)):
-                yield Named(f"{path.name}[{i}]", image)
+                yield Named(f"{_printable(path)}[{i}]", image)
         else:
-            yield Named(path.name, read_picture(path, shape, preprocess))
+            yield Named(_printable(path), read_picture(path, shape, preprocess))
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files in a folder and its sub-folders, sorted; hidden ones, such as macOS's `._a.png`, left out."""
+    return sorted(
+        p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+    )
 
 
 def read_picture(path: Path, shape: Shape, preprocess: Preprocess) -> Array:
@@ -77,13 +85,19 @@ def _open_picture(source: Path | io.BytesIO, name: str, shape: Shape, preprocess
             picture.load()
             return prepare(picture, shape, preprocess)
     except DAMAGED as error:
-        reason = "not an image" if isinstance(error, UnidentifiedImageError) else f"a damaged image: {error}"
+        if isinstance(error, UnidentifiedImageError):
+            reason = "not an image"
+        elif isinstance(error, ValueError | Image.DecompressionBombError):
+            reason = str(error)
+        else:
+            reason = f"a damaged image: {error}"
         raise VAEError(f"{name}: {reason}") from None
 
 
 def prepare(picture: Image.Image, shape: Shape, preprocess: Preprocess) -> Array:
     """A Pillow image of any size and mode as (C, H, W) float32 in [0, 1], by the rules at the top of this file."""
-    pixels = _pixels(ImageOps.exif_transpose(picture), shape[0])
+    # What is transparent becomes black, in the end.
+    pixels = _pixels(ImageOps.exif_transpose(picture), shape[0], background=255 if preprocess.invert else 0)
     if preprocess.invert:
         pixels = 1 - pixels
     fit = {"contain": _contain, "stretch": _resize, "crop": _crop, "mnist": _mnist}[preprocess.fit]
@@ -91,8 +105,8 @@ def prepare(picture: Image.Image, shape: Shape, preprocess: Preprocess) -> Array
     return fitted
 
 
-def _pixels(picture: Image.Image, channels: int) -> Array:
-    """(C, H, W) float32 in [0, 1]; raises ValueError for values that have no scale."""
+def _pixels(picture: Image.Image, channels: int, background: int) -> Array:
+    """(C, H, W) float32 in [0, 1], on a `background` of 0 … 255; raises ValueError for values that have no scale."""
     if picture.mode.startswith("I") or picture.mode == "F":
         values = np.asarray(picture, np.float32)
         if picture.mode != "F":
@@ -102,7 +116,7 @@ def _pixels(picture: Image.Image, channels: int) -> Array:
         return np.repeat(values[None], channels, 0)
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
+        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, (background,) * 3 + (255,)), rgba)
     values = np.asarray(picture.convert("L" if channels == 1 else "RGB"), np.float32) / np.float32(255)
     return values[None] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
 
@@ -157,9 +171,20 @@ def _place(inner: Array, size: tuple[int, int], y: int, x: int) -> Array:
     return canvas
 
 
-def _is_array(path: Path) -> bool:
-    name = path.name.removesuffix(".gz")
-    return path.suffix in (".npy", ".npz") or name.endswith(("ubyte", ".idx"))
+def _array_kind(path: Path) -> str:
+    """ "numpy" or "idx", by suffix and first bytes; empty for what isn't a file of arrays."""
+    if path.suffix.lower() in (".npy", ".npz"):
+        return "numpy"
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        start = file.read(3)
+    return "idx" if start[:2] == b"\x1f\x8b" or start == b"\0\0\x08" else ""
+
+
+def _printable(path: Path) -> str:
+    """A path as text; bytes that are no UTF-8 become question marks."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _each(path: Path, stored: NDArray[Any], shape: Shape) -> Iterator[Array]:

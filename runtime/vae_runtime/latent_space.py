@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,14 +17,14 @@ CANDIDATES = 128  # per draw from a label: enough for p(label | z) to choose amo
 def axis(n: int, low: float = 0.05, high: float = 0.95) -> Latents:
     """The inverse normal CDF of n points linearly spaced over [low, high], (n,); raises ValueError beyond (0, 1)."""
     if not 0 < low <= high < 1:
-        raise ValueError(f"quantiles must lie between 0 and 1, not {low:g} … {high:g}")
+        raise ValueError(f"quantiles must rise and lie between 0 and 1, not {low:g} … {high:g}")
     try:  # the function inside statistics.NormalDist, without the 10 ms that its module takes to import
         from _statistics import _normal_dist_inv_cdf as inverse  # type: ignore[import-not-found]
     except ImportError:
         from statistics import NormalDist
 
-        return np.array([NormalDist().inv_cdf(p) for p in np.linspace(low, high, n)])
-    return np.array([inverse(p, 0.0, 1.0) for p in np.linspace(low, high, n)])
+        return np.array([NormalDist().inv_cdf(p) for p in _spaced(low, high, n)])
+    return np.array([inverse(p, 0.0, 1.0) for p in _spaced(low, high, n)])
 
 
 def axis_points(
@@ -31,9 +32,19 @@ def axis_points(
 ) -> Latents:
     """n points (n,) along an axis: quantiles of N(0, 1), the book's 0.05 … 0.95 by default, or `limits` in its units.
 
-    Raises ValueError for quantiles beyond (0, 1).
+    A single point is the middle. Raises ValueError for quantiles beyond (0, 1), limits that don't rise, or both.
     """
-    return np.linspace(*limits, n) if limits else axis(n, *(quantiles or (0.05, 0.95)))
+    if limits is None:
+        return axis(n, *(quantiles or (0.05, 0.95)))
+    if quantiles is not None:
+        raise ValueError("quantiles and limits exclude each other")
+    if len(limits) != 2 or not -math.inf < limits[0] < limits[1] < math.inf:
+        raise ValueError(f"limits must be two finite numbers that rise, not {', '.join(map(str, limits))}")
+    return _spaced(*limits, n)
+
+
+def _spaced(low: float, high: float, n: int) -> Latents:
+    return np.linspace(low, high, n) if n != 1 else np.array([(low + high) / 2])
 
 
 def grid(x: Latents, y: Latents, axes: tuple[int, int], anchor: Latents) -> Latents:

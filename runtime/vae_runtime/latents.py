@@ -74,7 +74,7 @@ def read_latents(path: Path, latent_dim: int) -> NDArray[np.float32]:
     try:
         if kind in ("npy", "npz"):
             return check_latents(load_numpy(path, "z_mean"), latent_dim)
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
         return check_latents(_parse_csv(text) if kind == "csv" else _parse_json(text), latent_dim)
     except (ValueError, TypeError, KeyError, OSError, csv.Error, RecursionError) as error:
         raise VAEError(f"{path}: not a latent file for this model: {error}") from None
@@ -90,8 +90,9 @@ def _to_json(latents: Latents) -> str:
 
 def _parse_csv(text: str) -> Sequence[Sequence[float]]:
     rows = list(csv.DictReader(io.StringIO(text)))
-    columns = [c for c in (rows[0] if rows else {}) if c and c.startswith("z_mean_")]
-    if not columns:
+    found = {c for c in (rows[0] if rows else {}) if c and c.startswith("z_mean_")}
+    columns = [f"z_mean_{i}" for i in range(len(found))]
+    if not columns or found != set(columns):
         raise ValueError("the header name,z_mean_0,… and at least one row were expected")
     if any(row[column] is None for row in rows for column in columns):
         raise ValueError("a row is too short")

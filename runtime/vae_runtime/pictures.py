@@ -95,18 +95,19 @@ def with_axes(tiles: Image.Image, points: Sequence[float], axes: tuple[int, int]
     """A grid of equal tiles with the latent coordinates of its columns and rows written beside it."""
     from PIL import ImageDraw
 
-    margin, font = 46, _font(11)
-    picture = Image.new(tiles.mode, (tiles.width + margin, tiles.height + margin), 0)
-    picture.paste(tiles, (margin, 0))
+    margin, top, font = 46, 20, _font(11)
+    picture = Image.new(tiles.mode, (tiles.width + margin, top + tiles.height + margin), 0)
+    picture.paste(tiles, (margin, top))
     draw = ImageDraw.Draw(picture)
     ink = 255 if tiles.mode == "L" else (255, 255, 255)
     step = max(1, math.ceil(40 * len(points) / tiles.width))
     for i in range(0, len(points), step):
         x, y = ((i + 0.5) * side / len(points) for side in tiles.size)
-        draw.text((margin + x, tiles.height + 6), f"{points[i]:.2f}", fill=ink, font=font, anchor="ma")
-        draw.text((margin - 4, y), f"{points[i]:.2f}", fill=ink, font=font, anchor="rm")
+        value = f"{round(points[i], 2) + 0.0:.2f}"  # without the minus of -0.00
+        draw.text((margin + x, top + tiles.height + 6), value, fill=ink, font=font, anchor="ma")
+        draw.text((margin - 4, top + y), value, fill=ink, font=font, anchor="rm")
     draw.text((margin + tiles.width / 2, picture.height - 4), f"z[{axes[0]}]", fill=ink, font=font, anchor="md")
-    draw.text((2, picture.height - 4), f"z[{axes[1]}]", fill=ink, font=font, anchor="ld")
+    draw.text((margin - 4, top - 4), f"z[{axes[1]}]", fill=ink, font=font, anchor="rd")
     return picture
 
 

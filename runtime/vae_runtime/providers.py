@@ -16,6 +16,8 @@ from vae_runtime.errors import ProviderError
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 DRIVER = "libcuda.so.1"
+REMOTE = {"AzureExecutionProvider"}  # calls a web service for operators of its own and leaves all others to the CPU
+REPLACE = "pip uninstall -y onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]'"
 REPAIR = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install --no-deps onnxruntime-gpu"
 
 
@@ -35,24 +37,28 @@ def resolve(requested: str, options: Mapping[str, Any] | None = None) -> Provide
     """
     import onnxruntime
 
+    if not isinstance(requested, str):
+        raise TypeError(f"provider must be a string, not {type(requested).__name__}")
     options = dict(options or {})
     kind, _, device = requested.lower().partition(":")
-    if kind == "auto":
-        return _automatic(options)
-    if kind == "cpu" or requested == CPU:
-        return Provider(CPU, options)
     if kind == "cuda" or requested == CUDA:
         if device and not device.isdigit():
-            raise ProviderError(f"--provider {requested}: the device after cuda: must be a number")
-        if reason := cuda_problem():
+            raise ProviderError(f"provider {requested}: the device after cuda: must be a number")
+        if reason := cuda_problem(int(device or 0)):
             raise ProviderError(f"CUDA cannot run here: {reason}")
         return _cuda(int(device or 0), options)
-    available = onnxruntime.get_available_providers()
+    if requested.lower() == "auto":
+        return _automatic(options)
+    if requested.lower() == "cpu" or requested == CPU:
+        if options:
+            raise ProviderError(f"the CPU takes no provider options: {', '.join(options)}")
+        return Provider(CPU)
+    available = [p for p in onnxruntime.get_available_providers() if p not in REMOTE]
     name = next(
         (p for p in available if p.lower() in (requested.lower(), f"{requested.lower()}executionprovider")), None
     )
     if name is None:
-        raise ProviderError(f"{requested}: this onnxruntime has no such provider; it has {', '.join(available)}")
+        raise ProviderError(f"{requested!r}: this onnxruntime has no such provider; it has {', '.join(available)}")
     return Provider(name, options)
 
 
@@ -65,18 +71,18 @@ def check_active(session: Any, provider: Provider) -> None:
         raise ProviderError(f"{provider.name} is not active, onnxruntime chose {', '.join(active)}: {reason}")
 
 
-def cuda_problem() -> str:
-    """Why CUDA cannot run here, in words; empty where nothing speaks against it."""
+def cuda_problem(device: int = 0) -> str:
+    """Why CUDA cannot run on that device here, in words; empty where nothing speaks against it."""
     import onnxruntime
 
     wheels = installed_wheels()
     if "onnxruntime-gpu" not in wheels and CUDA not in onnxruntime.get_available_providers():
-        return "this onnxruntime has no CUDA support; docs/runtime.md says how to install onnxruntime-gpu[cuda,cudnn]"
+        return f"this onnxruntime has no CUDA support; replace it: {REPLACE}"
     if {"onnxruntime", "onnxruntime-gpu"} <= wheels:
         return f"onnxruntime and onnxruntime-gpu are installed over each other; repair it: {REPAIR}"
     if CUDA not in onnxruntime.get_available_providers():
         return "onnxruntime-gpu is installed, but its files are incomplete; repair it: " + REPAIR
-    return _library_problem() or _device_problem()
+    return _library_problem() or _device_problem(device)
 
 
 def installed_wheels() -> set[str]:
@@ -99,12 +105,12 @@ def _automatic(options: Mapping[str, Any]) -> Provider:
     # A look at the folder that the wheel's files are in; importlib.metadata would take a tenth of a short command.
     beside = Path(str(onnxruntime.__file__)).parent.parent
     if CUDA not in onnxruntime.get_available_providers() and not any(beside.glob("onnxruntime_gpu-*.dist-info")):
-        return Provider(CPU, options)
+        return Provider(CPU)
     if reason := cuda_problem():
         import warnings
 
         warnings.warn(f"onnxruntime-gpu is installed but CUDA cannot run, using the CPU: {reason}", stacklevel=4)
-        return Provider(CPU, options)
+        return Provider(CPU)
     return _cuda(0, options)
 
 
@@ -138,7 +144,7 @@ def _preload_quietly(onnxruntime: Any) -> None:
         onnxruntime.preload_dlls()
 
 
-def _device_problem() -> str:
+def _device_problem(device: int) -> str:
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError as error:
@@ -146,6 +152,8 @@ def _device_problem() -> str:
     count = ctypes.c_int()
     if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
         return "the driver finds no CUDA device"
+    if device >= count.value:
+        return f"there is no device {device}; the driver finds {count.value}, numbered from 0"
     return ""
 
 

@@ -16,13 +16,14 @@ from vae_runtime.arrays import check_images, check_latents, load_numpy
 from vae_runtime.bundle import CHECK_FILE, Bundle, Label, read_bundle
 from vae_runtime.errors import BundleError, VAEError
 from vae_runtime.precision import choose_precision
-from vae_runtime.providers import resolve
+from vae_runtime.providers import CPU, resolve
 from vae_runtime.session import Graph
 from vae_runtime.threads import default_threads
 
 Array = NDArray[np.float32]
 EMBEDDED = Path(__file__).parent / "models" / "digits.vae"
 STREAMED = 1024  # images per chunk of a stream
+CHECKED = ("images", "latents", "z_mean", "z_log_var", "decoded")  # in check.npz
 CHECK_TOLERANCE = 1e-4  # relative to the output's largest magnitude; fp32 sums differ between machines
 
 
@@ -38,9 +39,10 @@ def load(
 
     `provider` is "auto", "cpu", "cuda", "cuda:N" or onnxruntime's name of one; `precision` "fp32", "int8" or "auto";
     `threads` None follows CPU affinity, cgroup limit and OMP_NUM_THREADS. Raises BundleError for a missing or damaged
-    bundle, ProviderError for a provider that cannot run, ValueError for a wrong argument.
+    bundle, ProviderError for a provider that cannot run, ValueError and TypeError for a wrong argument. A damaged graph
+    is found when it is first used; `VAE.verify` looks at all of them at once.
     """
-    return VAE(path or EMBEDDED, provider, precision, threads, provider_options)
+    return VAE(EMBEDDED if path is None else path, provider, precision, threads, provider_options)
 
 
 class VAE:
@@ -54,10 +56,10 @@ class VAE:
         threads: int | None = None,
         provider_options: Mapping[str, Any] | None = None,
     ) -> None:
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads must be at least 1, not {threads}")
-        self._arguments = (os.fspath(path), provider, precision, threads, provider_options)
-        self.path = Path(path)
+        if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
+            raise ValueError(f"threads must be a whole number, 1 or more, not {threads!r}")
+        self.path = Path(path).absolute()  # sessions are built later, perhaps in another folder
+        self._arguments = (self.path, provider, precision, threads, provider_options)
         self.bundle: Bundle = read_bundle(self.path)
         self.threads = threads or default_threads()
         chosen = resolve(provider, provider_options)
@@ -69,9 +71,14 @@ class VAE:
             self.path, self.variant.encoder, {"image": image}, {"z_mean": z, "z_log_var": z}, chosen, self.threads
         )
         self._decoder = Graph(self.path, self.variant.decoder, {"z": z}, {"image": image}, chosen, self.threads)
+        if chosen.name != CPU:
+            self._decoder.verify()  # an accelerator may refuse only now
 
     def __reduce__(self) -> tuple[Any, ...]:
         return VAE, self._arguments
+
+    def __repr__(self) -> str:
+        return f"<VAE {self.path.name}: {self.latent_dim} latents, images {self.image_shape}, {self.provider}>"
 
     def __enter__(self) -> VAE:
         return self
@@ -87,9 +94,13 @@ class VAE:
         self._decoder.close()
 
     def verify(self) -> None:
-        """Build both sessions, which checks the graphs' hashes, names, shapes and dtypes. Raises BundleError."""
+        """Build both sessions, which checks the graphs' hashes, names, shapes and dtypes, and read check.npz.
+
+        Raises BundleError.
+        """
         self._encoder.verify()
         self._decoder.verify()
+        self._stored_check()
 
     @property
     def latent_dim(self) -> int:
@@ -178,7 +189,7 @@ class VAE:
         points over `limits` in latent units; the other dimensions are `anchor` (D,), default zeros.
         """
         points = latent_space.axis_points(_count(n), quantiles, limits)
-        centre = np.zeros(self.latent_dim) if anchor is None else check_latents(anchor, self.latent_dim)[0]
+        centre = np.zeros(self.latent_dim) if anchor is None else self._one_latent(anchor)
         z = latent_space.grid(points, points, axes, np.asarray(centre, np.float64))
         return self.decode(z).reshape(n, n, *self.image_shape)
 
@@ -187,7 +198,7 @@ class VAE:
 
         `mode` is "linear" or "spherical" (which keeps the distance to the origin, where high-dimensional latents lie).
         """
-        ends = [check_latents(z, self.latent_dim)[0].astype(np.float64) for z in (z_a, z_b)]
+        ends = [self._one_latent(z).astype(np.float64) for z in (z_a, z_b)]
         return self.decode(latent_space.path(ends[0], ends[1], steps, mode))
 
     def edit(
@@ -228,8 +239,7 @@ class VAE:
             z_mean, z_log_var = (np.asarray(v, np.float64) for v in self._encoder(chunk))
             epsilon = random.standard_normal((len(chunk), samples, self.latent_dim))
             z = z_mean[:, None] + np.exp(0.5 * z_log_var)[:, None] * epsilon
-            decoded = self.decode(z.reshape(-1, self.latent_dim)).reshape(len(chunk), samples, *self.image_shape)
-            log_p = likelihood.log_likelihood(chunk[:, None], decoded, self.bundle.likelihood)
+            log_p = self._log_likelihood(chunk, z)
             parts.append(likelihood.bound(log_p, z, z_mean, z_log_var, epsilon))
         return np.concatenate(parts)
 
@@ -239,7 +249,7 @@ class VAE:
         Raises VAEError naming the output and the difference when one is beyond the tolerance, BundleError when the
         file is missing or damaged.
         """
-        stored = {key: self._stored(key) for key in ("images", "latents", "z_mean", "z_log_var", "decoded")}
+        stored = self._stored_check()
         z_mean, z_log_var = self.encode(stored["images"])
         found = {"z_mean": z_mean, "z_log_var": z_log_var, "decoded": self.decode(stored["latents"])}
         differences = {}
@@ -263,11 +273,28 @@ class VAE:
             return CHECK_TOLERANCE
         return 2 * float(measured)
 
-    def _stored(self, key: str) -> NDArray[Any]:
+    def _stored_check(self) -> dict[str, NDArray[Any]]:
         try:
-            return load_numpy(self.path / CHECK_FILE, key)
+            return {key: load_numpy(self.path / CHECK_FILE, key) for key in CHECKED}
         except VAEError as error:
             raise BundleError(str(error)) from None
+
+    def _one_latent(self, z: ArrayLike) -> Array:
+        latents = check_latents(z, self.latent_dim)
+        if len(latents) != 1:
+            raise ValueError(f"one latent ({self.latent_dim},) was expected, not {np.shape(z)}")
+        one: Array = latents[0]
+        return one
+
+    def _log_likelihood(self, images: Array, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """log p(images | z) for images (N, C, H, W) and latents (N, K, D), (N, K); decodes 1,024 at a time."""
+        parts = []
+        at_once = max(1, STREAMED // len(images))
+        for start in range(0, z.shape[1], at_once):
+            some = z[:, start : start + at_once]
+            decoded = self.decode(some.reshape(-1, self.latent_dim)).reshape(*some.shape[:2], *self.image_shape)
+            parts.append(likelihood.log_likelihood(images[:, None], decoded, self.bundle.likelihood))
+        return np.concatenate(parts, axis=1)
 
     def label_mean(self, label: str | None = None) -> NDArray[np.float64]:
         """The mean latent (D,) of a label's training images, None for all of them. Raises ValueError without it."""
@@ -282,6 +309,9 @@ class VAE:
 
 
 def _count(n: Any) -> int:
-    if isinstance(n, bool) or int(n) != n or n < 0:
-        raise ValueError(f"a number of images must be a whole number, 0 or more, not {n!r}")
-    return int(n)
+    try:
+        if not isinstance(n, bool) and int(n) == n and n >= 0:
+            return int(n)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"a number of images must be a whole number, 0 or more, not {n!r}")

@@ -80,7 +80,7 @@ def test_a_graph_of_another_shape_is_refused_at_first_use(bundle: Path) -> None:
 def test_what_is_no_bundle_says_so(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no such bundle"):
         vae_runtime.load(tmp_path / "absent.vae")
-    with pytest.raises(BundleError, match="it has no bundle.json"):
+    with pytest.raises(BundleError, match="not a bundle: a folder with a bundle.json in it"):
         vae_runtime.load(tmp_path)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -99,7 +100,7 @@ def test_scores_find_the_anomaly(vae_run, tmp_path: Path, digit: Path) -> None:
     assert done.returncode == 3
     lines = done.stdout.splitlines()
     assert lines[0] == "name,score,anomaly"
-    assert [line.split(",")[::2] for line in lines[1:]] == [["digit.png", "False"], ["noise.png", "True"]]
+    assert [line.split(",")[::2] for line in lines[1:]] == [[str(digit), "False"], ["noise.png", "True"]]
 
 
 def test_info_check_and_bench_report(vae_run) -> None:
@@ -130,6 +131,18 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (["grid", "--axes", "0,7"], 1, "latent dimensions"),
         (["grid", "--quantiles", "0,1"], 1, "quantiles"),
         (["grid", "--precision", "int4"], 2, "int4"),
+        (["grid", "--provider", "cpu:3"], 1, "no such provider"),
+        (["grid", "--provider", "azure"], 1, "no such provider"),
+        (["grid", "--limits", "nan,3"], 2, "--limits.*not two numbers"),
+        (["grid", "--limits", "3,-3"], 1, "limits must be two finite numbers that rise"),
+        (["grid", "--anchor", "1"], 2, "--anchor 1: neither a file nor 2 numbers"),
+        (["grid", "-o", ""], 2, "the name is empty"),
+        (["encode", ""], 2, "the name is empty"),
+        (["encode", "text.png", "-o", "z.txt"], 2, "ends in .csv or .json or .npz or .npy"),
+        (["score", "text.png", "-o", "scores.png"], 2, "ends in .csv"),
+        (["score", "text.png", "--threshold", "nan", "--check"], 2, "--threshold nan"),
+        (["plot", "text.png", "--axes", "0,0"], 2, "--axes 0,0"),
+        (["edit", "text.png", "--add", "4", "--strength", "inf"], 2, "--strength.*finite"),
         (["encode", "absent.png"], 1, "absent.png: no such file"),
         (["encode", "text.png"], 1, "text.png: not an image"),
         (["decode", "nan.csv"], 1, "nan.csv: .*NaN"),
@@ -155,6 +168,73 @@ def test_bad_input_is_one_clear_line_and_no_file(vae_run, tmp_path: Path, argume
     assert done.stderr.count("\n") == 1
     assert re.search(reason, done.stderr)
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_without_arguments_it_shows_its_help(vae_run) -> None:
+    done = vae_run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == vae_run("--help").stdout
+
+
+def test_the_list_of_commands_is_not_cut_short(vae_run) -> None:
+    assert "..." not in vae_run("--help").stdout.partition("Commands:")[2]
+
+
+def test_a_second_grid_into_a_folder_takes_force(vae_run) -> None:
+    assert vae_run("grid", "-n", 2, "-o", "cells").returncode == 0
+    assert "--force" in vae_run("grid", "-n", 2, "-o", "cells").stderr
+    assert vae_run("grid", "-n", 2, "-o", "cells", "--force").returncode == 0
+
+
+@pytest.mark.parametrize("content", ['{"concept": []}', '{"concept": [[1, 2], [3, 4]]}', '{"concept": [1]}', "[]"])
+def test_a_concept_of_another_shape_is_refused(vae_run, tmp_path: Path, digit: Path, content: str) -> None:
+    (tmp_path / "c.json").write_text(content)
+    done = vae_run("edit", digit, "--concept", "c.json")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: c.json: not a concept file for this model")
+
+
+def test_points_are_coloured_by_the_folder_of_each_image(vae_run, tmp_path: Path, test_images: np.ndarray) -> None:
+    for i, name in enumerate(("one", "two")):
+        (tmp_path / name).mkdir()
+        Image.fromarray(test_images[i]).save(tmp_path / name / "x.png")
+    assert vae_run("plot", "one", "two").returncode == 0
+    colours = Image.open(tmp_path / "plot.png").getcolors(100_000)
+    shown = {colour for _, colour in colours if max(colour) - min(colour) > 60}
+    assert {(31, 119, 180), (255, 127, 14)} <= shown
+    names = [line.split(",")[0] for line in vae_run("encode", "one", "two").stdout.splitlines()[1:]]
+    assert names == ["one/x.png", "two/x.png"]
+
+
+def test_info_verifies_check_npz_too(vae_run, bundle: Path) -> None:
+    (bundle / "check.npz").write_bytes(b"PK")
+    done = vae_run("info", "-m", bundle)
+    assert done.returncode == 1
+    assert "check.npz: not a readable numpy file" in done.stderr
+
+
+def test_sigterm_leaves_no_half_written_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "vae_runtime", "sample", "-n", "5000000", "--seed", "0", "-o", "many.npy"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not os.listdir(tmp_path):
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(60) == 143
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_daemon_without_stdout_and_stderr_can_use_it(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m vae_runtime sample -n 2 --seed 0 -o a.png >&- 2>&-"
+    assert subprocess.run(["bash", "-c", command], cwd=tmp_path).returncode == 0
+    assert (tmp_path / "a.png").is_file()
+
+
+def test_too_little_memory_is_one_clear_line(tmp_path: Path) -> None:
+    command = f"ulimit -v 3000000; {sys.executable} -m vae_runtime sample -n 10000 --scale 16 --seed 0 -o a.png"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: not enough memory")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

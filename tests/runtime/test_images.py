@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -103,13 +104,32 @@ def test_folders_idx_and_numpy_files_are_read(sample_folder: Path, test_images: 
     paths = [tmp_path / "a", tmp_path / "y.npy", tmp_path / "z.npz", sample_folder / "t10k-images-idx3-ubyte.gz"]
     named = list(read_images(paths, GREY, Preprocess()))
     assert len(named) == 1 + 2 + 3 + 300
-    assert named[0].name == "b/x.png"
+    assert named[0].name == str(tmp_path / "a" / "b" / "x.png")
     np.testing.assert_array_equal(named[0].image, named[1].image)
+
+
+def test_hidden_files_and_folders_named_like_pictures_are_passed_over(tmp_path: Path) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    (tmp_path / "._a.png").write_bytes(b"AppleDouble")
+    (tmp_path / "folder.png").mkdir()
+    assert [Path(named.name).name for named in read_images([tmp_path], GREY, Preprocess())] == ["a.png"]
+
+
+def test_an_idx_file_is_known_by_its_first_bytes(sample_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(sample_folder / "t10k-images-idx3-ubyte.gz", tmp_path / "digits")
+    assert len(list(read_images([tmp_path / "digits"], GREY, Preprocess()))) == 300
+
+
+def test_transparent_paper_under_dark_ink_is_white() -> None:
+    drawing = Image.new("RGBA", (28, 28), (0, 0, 0, 0))
+    drawing.putpixel((14, 14), (0, 0, 0, 255))
+    image = prepare(drawing, GREY, Preprocess("contain", invert=True))
+    assert (image.sum(), image[0, 14, 14]) == (1, 1)
 
 
 def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
     np.save(tmp_path / "evil.npy", np.array([print], dtype=object), allow_pickle=True)
-    with pytest.raises(VAEError, match="evil.npy: not a readable numpy file"):
+    with pytest.raises(VAEError, match="evil.npy: not a readable numpy file: damaged, or it holds"):
         list(read_images([tmp_path / "evil.npy"], GREY, Preprocess()))
 
 

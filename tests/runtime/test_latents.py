@@ -12,6 +12,11 @@ from vae_runtime.latents import FORMATS, Latents, check_latents, read_latents, w
 numbers = st.floats(-1e6, 1e6, width=32)
 
 
+def test_columns_may_come_in_any_order_and_after_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "z.csv").write_text("\ufeffz_mean_1,z_mean_0\n1,0\n", "utf-8")
+    assert read_latents(tmp_path / "z.csv", 2).tolist() == [[0, 1]]
+
+
 @given(hnp.arrays(np.float32, st.tuples(st.integers(1, 4), st.just(3)), elements=numbers), st.sampled_from(FORMATS))
 def test_latents_survive_every_format(tmp_path_factory: pytest.TempPathFactory, z: np.ndarray, kind: str) -> None:
     path = tmp_path_factory.mktemp("latents") / f"z.{kind}"
@@ -26,6 +31,7 @@ def test_latents_survive_every_format(tmp_path_factory: pytest.TempPathFactory, 
         ("z.csv", "name,z_mean_0\na,1\n", r"\(N, 2\)"),
         ("z.csv", "name,z_mean_0,z_mean_1\na,1\n", "too short"),
         ("z.csv", "x,y\n1,2\n", "header"),
+        ("z.csv", "z_mean_0,z_mean_2\n1,2\n", "header"),
         ("z.csv", "", "header"),
         ("z.csv", "name,z_mean_0,z_mean_1\na,one,1\n", "could not convert"),
         ("z.json", "[1, 2]", "list of"),

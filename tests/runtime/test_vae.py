@@ -1,9 +1,11 @@
 """The API, on real images, with real sessions."""
 
 import copy
+import math
 import multiprocessing
 import os
 import pickle
+import shutil
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from operator import methodcaller
 from pathlib import Path
@@ -120,7 +122,44 @@ def test_wrong_latents_are_value_errors(digits: Digits, z: object) -> None:
         digits.decode(z)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("n", [-1, 1.5, True])
+def test_what_takes_one_latent_refuses_several(digits: Digits) -> None:
+    several = np.zeros((3, 2))
+    with pytest.raises(ValueError, match="one latent"):
+        digits.interpolate(several, several[0], 4)
+    with pytest.raises(ValueError, match="one latent"):
+        digits.grid(2, anchor=several)
+
+
+def test_quantiles_and_limits_exclude_each_other(digits: Digits) -> None:
+    with pytest.raises(ValueError, match="exclude each other"):
+        digits.grid(3, quantiles=(0.1, 0.9), limits=(-1, 1))
+
+
+def test_a_grid_of_one_is_its_middle(digits: Digits) -> None:
+    np.testing.assert_array_equal(digits.grid(1)[0], digits.decode(np.zeros((1, 2))))
+
+
+def test_a_relative_path_survives_a_change_of_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(vae_runtime.load(provider="cpu").path, tmp_path / "own.vae")
+    monkeypatch.chdir(tmp_path)
+    vae = vae_runtime.load("own.vae", provider="cpu")
+    monkeypatch.chdir("/")
+    assert len(vae.sample(1)) == len(pickle.loads(pickle.dumps(vae)).sample(1)) == 1
+
+
+@pytest.mark.parametrize("path", ["", "absent.vae"])
+def test_a_path_that_is_no_bundle_is_never_the_embedded_model(path: str) -> None:
+    with pytest.raises(vae_runtime.BundleError):
+        vae_runtime.load(path)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, True])
+def test_threads_are_a_whole_number(threads: object) -> None:
+    with pytest.raises(ValueError, match="whole number"):
+        vae_runtime.load(threads=threads)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("n", [-1, 1.5, True, math.inf, "two", None])
 def test_wrong_counts_are_value_errors(digits: Digits, n: int) -> None:
     with pytest.raises(ValueError, match="whole number"):
         digits.sample(n)

@@ -10,6 +10,7 @@ import torch
 from vae_runtime.errors import VAEError
 from vae_train.batches import shifted
 from vae_train.config import PRESETS
+from vae_train.evaluation import evaluate_elbo
 from vae_train.loop import Trainer, train
 
 
@@ -44,6 +45,17 @@ def test_training_lowers_both_the_training_and_the_test_loss(config, data, tmp_p
     for split in ("train", "test"):
         assert last[f"{split}_reconstruction"] < first[f"{split}_reconstruction"] - 50
     assert trainer.training["test_elbo"] == pytest.approx(-last["test_reconstruction"] - last["test_kl"], abs=3.0)
+
+
+@pytest.mark.parametrize("preset", ["default", "book"])
+def test_the_history_has_the_elbo_of_the_distribution_that_is_sampled(preset: str, data, tmp_path: Path) -> None:
+    trainer = Trainer(replace(PRESETS[preset], epochs=1), data)
+    train(trainer, tmp_path / "model.pt", lambda: False, ignore)
+    row = trainer.history[0]
+    elbo = evaluate_elbo(trainer.model, trainer.config.sampling, data.test.images, samples=1)
+    assert row["test_elbo"] == pytest.approx(elbo.mean, rel=1e-4)
+    differs = abs(row["test_elbo"] + row["test_reconstruction"] + row["test_kl"]) > 1e-3
+    assert differs == (preset == "book")  # whose formula prints another KL
 
 
 def test_resuming_another_configuration_says_what_differs(config, data, tmp_path: Path) -> None:
@@ -83,6 +95,7 @@ def test_a_checkpoint_holds_no_wall_clock_and_loads_with_weights_only(config, da
         "train_kl",
         "test_reconstruction",
         "test_kl",
+        "test_elbo",
     }
 
 

@@ -1,9 +1,13 @@
 from dataclasses import replace
 
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
 
 from vae_train.config import PRESETS, TrainConfig
-from vae_train.optim import learning_rate
+from vae_train.optim import build_optimizer, learning_rate, orthogonalised, set_rate
 
 
 def test_one_cycle_rises_to_its_peak_and_falls_to_nothing() -> None:
@@ -23,3 +27,28 @@ def test_the_book_keeps_its_rate() -> None:
 @pytest.mark.parametrize("config", PRESETS.values())
 def test_a_configuration_survives_the_checkpoint(config: TrainConfig) -> None:
     assert TrainConfig.from_dict(config.to_dict()) == config
+
+
+@settings(deadline=None, max_examples=30)
+@given(rows=st.integers(1, 70), columns=st.integers(1, 70), scale=st.floats(1e-4, 1e4), seed=st.integers(0, 999))
+def test_an_orthogonalised_matrix_turns_without_stretching(rows: int, columns: int, scale: float, seed: int) -> None:
+    matrix = scale * torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed))
+    u, s, v = torch.linalg.svd(matrix, full_matrices=False)
+    strong = s > 0.05 * s[0]  # five iterations don't lift the weakest directions all the way
+    turned = u.T @ orthogonalised(matrix) @ v.T
+    assert ((turned.diagonal()[strong] > 0.3) & (turned.diagonal()[strong] < 1.3)).all()
+    assert (turned - turned.diagonal().diag()).abs().max() < 1e-2
+
+
+def test_muon_moves_matrices_and_adam_the_rest() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 32, 3), nn.Conv2d(32, 32, 3), nn.ConvTranspose2d(32, 16, 3))
+    optimizer = build_optimizer(model, replace(PRESETS["best"], optimizer="muon"))
+    shapes = [[tuple(p.shape) for p in group["params"]] for group in optimizer.param_groups]
+    assert shapes == [[(32, 32, 3, 3), (32, 16, 3, 3)], [(32, 1, 3, 3), (32,), (32,), (16,)]]
+    set_rate(optimizer, 0.02)
+    before = [p.detach().clone() for p in model.parameters()]
+    model(torch.rand(2, 1, 8, 8)).square().sum().backward()
+    optimizer.step()
+    assert all((p != old).any() for p, old in zip(model.parameters(), before, strict=True))
+    moved = (model[1].weight - before[2]).flatten(1)
+    assert torch.linalg.svdvals(moved).max() < 1.3 * 0.02

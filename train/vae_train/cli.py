@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vae_runtime.errors import VAEError
 from vae_train import report
+from vae_train.allocator import keep_large_buffers
 from vae_train.checkpoint import Checkpoint, load_checkpoint
 from vae_train.config import PRESETS
 from vae_train.data import load_dataset, without_test
@@ -79,6 +80,7 @@ def train_command(
         raise VAEError(f"{path} exists: continue it with --resume, or choose another folder with -o")
     if resume and not path.exists():
         raise VAEError(f"{path}: no such checkpoint, so there is nothing to resume")
+    keep_large_buffers()
     with joined(_device(device)) as (world, own_device):
         # The first process alone downloads or converts what the others then find.
         dataset = world.first_alone(lambda: load_dataset(data, limit, image_size=image_size))
@@ -194,7 +196,7 @@ def _each_epoch(trainer: Trainer, history: report.History, output: Path) -> Call
             f"epoch {values['epoch']}/{trainer.config.epochs}  "
             f"train {train_sum:.2f} = {values['train_reconstruction']:.2f} + {values['train_kl']:.2f} KL  "
             f"test {test_sum:.2f} = {values['test_reconstruction']:.2f} + {values['test_kl']:.2f} KL  "
-            f"nats per image, {seconds:.0f} s"
+            f"ELBO {values['test_elbo']:.2f}  nats per image, {seconds:.0f} s"
         )
 
     return row

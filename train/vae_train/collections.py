@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +29,14 @@ Shape = tuple[int, int, int]
 FIT = "crop"
 SIZES = range(16, 129)
 PROBED = 64  # pictures looked at to find out whether a folder is grey or in colour
+IMAGES, INDEX = "images.bin", "index.json"
+AT_ONCE = 1024
 MOST_BAD = 0.01  # the share of pictures that may be damaged
 
 
 @dataclass(frozen=True)
 class Collection:
-    """images (N, C, H, W) uint8, mapped or in memory, in a shuffled order; labels (N,), positions in `names`."""
+    """images (N, C, H, W) uint8, mapped, in a shuffled order; labels (N,), positions in `names`."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -50,12 +53,7 @@ def read_folder(folder: Path, image_size: int | None, channels: int | None = Non
     if not files:
         raise VAEError(f"{folder}: no images in this folder")
     shape = _shape(folder, files, image_size, channels)
-    cache = cache_directory() / "images" / _key(folder, files, shape)
-    if not (cache / "index.json").is_file():
-        _convert(folder, files, shape, cache)
-    index = json.loads((cache / "index.json").read_text("utf-8"))
-    images = np.memmap(cache / "images.bin", np.uint8, "r", shape=(len(index["labels"]), *shape))
-    return Collection(images, np.array(index["labels"], np.int64), tuple(index["names"]))
+    return _mapped(folder, files, shape, lambda target: _convert_pictures(folder, files, shape, target))
 
 
 def read_array(path: Path) -> Collection:
@@ -63,20 +61,43 @@ def read_array(path: Path) -> Collection:
 
     Raises VAEError for anything else.
     """
-    stored = load_numpy(path, "images")
+    stored = load_numpy(path, "images", mapped=True)
     shape = stored.shape[1:] if stored.ndim == 4 else (1, *stored.shape[1:])
     if len(shape) != 3 or shape[0] not in (1, 3) or not len(stored):
         raise VAEError(f"{path}: images of shape {stored.shape}; expected (N, H, W), (N, 1, H, W) or (N, 3, H, W)")
+    return _mapped(path.parent, [path], shape, lambda target: _convert_array(path, stored, shape, target))
+
+
+def _mapped(folder: Path, files: Sequence[Path], shape: Shape, convert: Callable[[Path], None]) -> Collection:
+    """The converted file of `files`, mapped into memory; `convert` fills its folder where there is none yet."""
+    cache = cache_directory() / "images" / _key(folder, files, shape)
+    if not (cache / INDEX).is_file():
+        try:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise VAEError(f"{cache.parent}: cannot be created: {error.strerror}") from None
+        with atomic_directory(cache) as target:
+            convert(target)
+    index = json.loads((cache / INDEX).read_text("utf-8"))
+    images = np.memmap(cache / IMAGES, np.uint8, "r", shape=(len(index["labels"]), *shape))
+    return Collection(images, np.array(index["labels"], np.int64), tuple(index["names"]))
+
+
+def _write_index(target: Path, names: Sequence[str], labels: Sequence[int]) -> None:
+    (target / INDEX).write_text(json.dumps({"names": list(names), "labels": list(labels)}), "utf-8")
+
+
+def _convert_array(path: Path, stored: NDArray[Any], shape: Shape, target: Path) -> None:
     order = np.random.default_rng(0).permutation(len(stored))
-    images = np.empty((len(stored), *shape), np.uint8)
+    names, labels = _labels_beside(path, len(stored))
     try:
-        for start in range(0, len(order), 1024):
-            part = check_images(stored[order[start : start + 1024]], shape)
-            images[start : start + len(part)] = np.rint(part * 255)
+        with (target / IMAGES).open("wb") as file:
+            for start in range(0, len(order), AT_ONCE):
+                part = check_images(stored[order[start : start + AT_ONCE]], shape)
+                file.write(np.rint(part * 255).astype(np.uint8).tobytes())
     except (ValueError, TypeError) as error:
         raise VAEError(f"{path}: {error}") from None
-    names, labels = _labels_beside(path, len(stored))
-    return Collection(images, labels[order], names)
+    _write_index(target, names, labels[order].tolist())
 
 
 def _labels_beside(path: Path, n: int) -> tuple[tuple[str, ...], NDArray[np.int64]]:
@@ -122,23 +143,17 @@ def _key(folder: Path, files: Sequence[Path], shape: Shape) -> str:
     return digest.hexdigest()[:32]
 
 
-def _convert(folder: Path, files: Sequence[Path], shape: Shape, cache: Path) -> None:
+def _convert_pictures(folder: Path, files: Sequence[Path], shape: Shape, target: Path) -> None:
     names = sorted({_label(folder, path) for path in files})
     labels: list[int] = []
     bad: list[str] = []
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VAEError(f"{cache.parent}: cannot be created: {error.strerror}") from None
-    with atomic_directory(cache) as target:
-        with (target / "images.bin").open("wb") as file:
-            for path, image in _prepared(files, shape, bad):
-                file.write(np.rint(image * 255).astype(np.uint8).tobytes())
-                labels.append(names.index(_label(folder, path)))
-        if len(bad) > MOST_BAD * len(files):
-            raise VAEError(f"{folder}: {len(bad)} of {len(files)} images are damaged, beginning with {bad[0]}")
-        known = names if len(names) > 1 else []
-        (target / "index.json").write_text(json.dumps({"names": known, "labels": labels}), "utf-8")
+    with (target / IMAGES).open("wb") as file:
+        for path, image in _prepared(files, shape, bad):
+            file.write(np.rint(image * 255).astype(np.uint8).tobytes())
+            labels.append(names.index(_label(folder, path)))
+    if len(bad) > MOST_BAD * len(files):
+        raise VAEError(f"{folder}: {len(bad)} of {len(files)} images are damaged, beginning with {bad[0]}")
+    _write_index(target, names if len(names) > 1 else [], labels)
     for reason in bad:
         print(f"skipped {reason}", file=sys.stderr)
     if bad:

@@ -81,21 +81,26 @@ def active_units(model: VAE, sampling: str, images: NDArray[np.uint8]) -> int:
 
 
 @torch.no_grad()
-def evaluate_losses(losses: Losses, images: NDArray[np.uint8], world: World, *, seed: int = 0) -> tuple[float, float]:
-    """Means of the two losses as training defines them, one draw per image; each process takes its share.
+def evaluate_losses(
+    losses: Losses, images: NDArray[np.uint8], world: World, *, seed: int = 0
+) -> tuple[float, float, float]:
+    """Means of the two losses as training defines them, and the true ELBO; one draw per image, processes take shares.
 
-    For preset book the KL is the one its formula prints, not that of the distribution it samples.
+    For preset book the KL that its formula prints is not that of the distribution it samples; the ELBO has the latter.
     """
     noise = torch.Generator().manual_seed(seed)
-    sums = [0.0, 0.0]
+    sums = [0.0, 0.0, 0.0]
     device = next(losses.parameters()).device
     for batch in batches(losses.vae, images):
         mine = world.share(len(batch))
-        epsilon = torch.randn((len(batch), losses.vae.encoder.z_mean.out_features), generator=noise)[mine]
-        for i, loss in enumerate(losses(batch[mine], epsilon.to(device))):
-            sums[i] += loss.double().sum().item()
-    reconstruction, kl = world.sum(sums, device)
-    return reconstruction / len(images), kl / len(images)
+        epsilon = torch.randn((len(batch), losses.vae.encoder.z_mean.out_features), generator=noise)[mine].to(device)
+        z_mean, z_log_var, logits = losses.outputs(batch[mine], epsilon)
+        expected = reconstruction_loss(logits, batch[mine], losses.vae.log_var)
+        sampled_kl = kl_loss(z_mean, sampled_log_var(z_log_var, losses.sampling))
+        for i, values in enumerate((expected, kl_loss(z_mean, z_log_var), -expected - sampled_kl)):
+            sums[i] += values.double().sum().item()
+    reconstruction, kl, elbo = (value / len(images) for value in world.sum(sums, device))
+    return reconstruction, kl, elbo
 
 
 @torch.no_grad()

@@ -117,12 +117,15 @@ class Trainer:
         self.optimizer.zero_grad()
         reconstruction, kl = self.step_losses(images, epsilon)
         # The processes' gradients are averaged, hence the factor.
-        loss = (reconstruction.sum() + self.config.kl_weight * kl.sum()) * (self.world.size / count)
+        loss = (reconstruction.sum() + self._kl_weight() * kl.sum()) * (self.world.size / count)
         # The book's loss is the mean over pixels: RMSprop's ε makes it matter, Adam hardly notices.
         scale = 1 / images.shape[1:].numel() if self.config.optimizer == "rmsprop" else 1.0
         (loss * scale).backward()
         self.optimizer.step()
         return [reconstruction.sum().item(), kl.sum().item()]
+
+    def _kl_weight(self) -> float:
+        return self.config.kl_weight
 
     def _refuse_divergence(self, sums: list[float], step: int, rate: float) -> None:
         pixels = self.data.train.images[0].size
@@ -136,7 +139,7 @@ class Trainer:
 
     def _close_epoch(self) -> None:
         reconstruction, kl = (value / len(self.data.train.images) for value in self.position.sums)
-        test_reconstruction, test_kl = evaluate_losses(self.losses, self.data.test.images, self.world)
+        test_reconstruction, test_kl, test_elbo = evaluate_losses(self.losses, self.data.test.images, self.world)
         self.position = Position(self.position.epoch + 1)
         self.history.append(
             {
@@ -145,6 +148,7 @@ class Trainer:
                 "train_kl": kl,
                 "test_reconstruction": test_reconstruction,
                 "test_kl": test_kl,
+                "test_elbo": test_elbo,
             }
         )
 

@@ -53,9 +53,12 @@ class Losses(nn.Module):
         self.vae, self.sampling, self.amp = vae, sampling, amp
 
     def forward(self, images: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor]:
+        z_mean, z_log_var, logits = self.outputs(images, epsilon)
+        return reconstruction_loss(logits, images, self.vae.log_var), kl_loss(z_mean, z_log_var)
+
+    def outputs(self, images: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """z_mean and z_log_var (N, D), and the logits of the image decoded from one draw (N, C, H, W)."""
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp):
             z_mean, z_log_var = (value.float() for value in self.vae.encoder(images))
             z = sample(z_mean, sampled_log_var(z_log_var, self.sampling), epsilon)
-            logits = self.vae.decoder.logits(z).float()
-        reconstruction = reconstruction_loss(logits, images, self.vae.log_var)
-        return reconstruction, kl_loss(z_mean, z_log_var)
+            return z_mean, z_log_var, self.vae.decoder.logits(z).float()

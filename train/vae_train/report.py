@@ -17,7 +17,7 @@ from vae_runtime.pictures import line_chart, save_gif, save_png, scatter, sheet
 from vae_train.evaluation import encode
 from vae_train.loop import Trainer
 
-COLUMNS = ("epoch", "train_reconstruction", "train_kl", "test_reconstruction", "test_kl", "seconds")
+COLUMNS = ("epoch", "train_reconstruction", "train_kl", "test_reconstruction", "test_kl", "test_elbo", "seconds")
 SCATTERED = 10_000
 FRAMES = "grids"
 HELD = 8  # frames

@@ -30,8 +30,15 @@ class _Group(click.Group):
         return None
 
 
+def _help_alone(context: click.Context) -> None:
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
 group = _Group(
     "vae-run",
+    callback=click.pass_context(_help_alone),
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Generate, encode, reconstruct, edit and score images with a variational autoencoder.\n\n"
     "Without -m the embedded model of handwritten digits is used.\n\n"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vae_runtime.cli.options import PATH, load_model, model_options
+from vae_runtime.cli.options import PATH, load_model, model_options, require_suffix
 from vae_runtime.cli.transform import images_argument, preprocess_options, read
 from vae_runtime.errors import VAEError
 
@@ -19,7 +20,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 @json_option
 @model_options
 def info(as_json: bool, **model: Any) -> None:
-    """What a bundle holds and what would run it; verifies every file.
+    """Describe a bundle and verify its files.
+
+    Says what it holds, and which provider and precision would run it.
 
     Example: vae-run info -m digits.vae --json
     """
@@ -46,8 +49,10 @@ def info(as_json: bool, **model: Any) -> None:
     click.echo(f"precision   {vae.precision}: {vae.precision_reason}")
     for v in vae.bundle.variants:
         size = (v.encoder.bytes + v.decoder.bytes) / 1e6
-        change = "" if not v.elbo_change else f", ELBO {v.elbo_change:+.3f} nats"
+        change = "" if v.precision == "fp32" or v.elbo_change is None else f", ELBO {v.elbo_change:+.3f} nats"
         click.echo(f"variant     {v.name}: {v.precision} for {', '.join(v.providers)}, {size:.2f} MB{change}")
+    quantiles = ", ".join(f"q{name} {value:.1f}" for name, value in vae.variant.score_quantiles.items())
+    click.echo(f"thresholds  {quantiles or 'none'}")
     for part in ("training", "producer"):
         values = ", ".join(f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in vae.info[part].items())
         click.echo(f"{part:<11} {values}")
@@ -58,7 +63,9 @@ def info(as_json: bool, **model: Any) -> None:
 @json_option
 @model_options
 def check(as_json: bool, **model: Any) -> None:
-    """Compare the model's outputs on this device with those that torch gave at export.
+    """Compare this device's outputs with torch's.
+
+    The bundle has the outputs that torch gave at export.
 
     Example: vae-run check -m digits.vae
     """
@@ -78,7 +85,9 @@ def check(as_json: bool, **model: Any) -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--threshold", help="Nats, or a quantile of held-out images that the bundle has, such as q0.01.")
 @click.option("--check", "exit_3", is_flag=True, help="Exit 3 when an image is below the threshold.")
-@click.option("--output", "-o", type=PATH, default=Path("-"), help="A .csv file.  [default: stdout]")
+@click.option(
+    "--output", "-o", type=PATH, default=Path("-"), help="A .csv file, with --json a .json file.  [default: stdout]"
+)
 @json_option
 @preprocess_options
 @model_options
@@ -92,12 +101,15 @@ def score(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """How well the model explains each image: the ELBO in nats, higher is better. Finds anomalies.
+    """Score images by their ELBO; find anomalies.
+
+    In nats, higher is better: how well the model explains each image. With --threshold each is an anomaly or not.
 
     Example: vae-run score inbox/ --threshold q0.01 --check -o scores.csv
     """
     import numpy as np
 
+    require_suffix(output, ".json" if as_json else ".csv")
     if exit_3 and threshold is None:
         raise click.UsageError("--check needs a --threshold")
     vae = load_model(options)
@@ -120,9 +132,12 @@ def _threshold(text: str, quantiles: Any) -> float:
             )
         return float(quantiles[text[1:]])
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        raise click.UsageError(f"--threshold {text}: neither a number of nats nor a quantile such as q0.01") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise click.UsageError(f"--threshold {text}: neither a number of nats nor a quantile such as q0.01")
+    return value
 
 
 def _write_rows(rows: list[dict[str, Any]], output: Path, as_json: bool) -> None:
@@ -151,7 +166,9 @@ def _write_rows(rows: list[dict[str, Any]], output: Path, as_json: bool) -> None
 @json_option
 @model_options
 def bench(seconds: float, as_json: bool, **model: Any) -> None:
-    """Latency and throughput on this machine, by batch and threads, for every precision in the bundle.
+    """Measure latency and throughput on this machine.
+
+    By batch and thread count, for every precision in the bundle.
 
     Example: vae-run bench --seconds 1
     """

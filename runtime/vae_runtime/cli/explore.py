@@ -15,7 +15,9 @@ from vae_runtime.cli.options import load_model, model_options
 @click.option("--open/--no-open", "opens", default=True, help="Open the page in the browser.  [default: open]")
 @model_options
 def explore(host: str, port: int, opens: bool, **model: Any) -> None:
-    """A web page to move over the latent space; only this machine can reach it. Ctrl-C ends it.
+    """Open a web page to move over the latent space.
+
+    Only this machine can reach it. Ctrl-C ends it.
 
     Example: vae-run explore --port 8765
     """

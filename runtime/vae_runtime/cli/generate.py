@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from vae_runtime.cli.output import write_images, write_picture
 @click.option("--scale", type=click.IntRange(1, 32), default=1, show_default=True, help="Pixels per pixel.")
 @click.option("--labelled", is_flag=True, help="Write the latent coordinates along both axes.")
 @output_option("grid.png")
+@force_option
 @model_options
 def grid(
     cells: int,
@@ -52,9 +54,12 @@ def grid(
     scale: int,
     labelled: bool,
     output: Path,
+    force: bool,
     **model: Any,
 ) -> None:
-    """A picture of the latent space: each cell decodes one point of a plane.
+    """Draw the latent space: each cell decodes one point.
+
+    Rows run downwards, as in the book: the first row has the smallest value of the second axis.
 
     Example: vae-run grid -n 20 --limits -3,3 -o grid.png
     """
@@ -72,15 +77,20 @@ def grid(
         write_picture(with_axes(tiles, points.tolist(), axes), output)
         return
     flat = images.reshape(-1, *vae.image_shape)
-    write_images([flat], flat.shape, output, columns=cells, scale=scale)
+    write_images([flat], flat.shape, output, columns=cells, scale=scale, force=force)
 
 
 def _anchor(vae: Any, anchor: str) -> Any:
     if not Path(anchor).exists():
         try:
-            return [float(part) for part in anchor.split(",")]
+            values = [float(part) for part in anchor.split(",")]
         except ValueError:
-            raise click.UsageError(f"--anchor {anchor}: neither a file nor numbers with commas between") from None
+            values = []
+        if len(values) != vae.latent_dim or not all(map(math.isfinite, values)):
+            raise click.UsageError(
+                f"--anchor {anchor}: neither a file nor {vae.latent_dim} numbers with commas between"
+            )
+        return values
     from vae_runtime.images import read_picture
 
     return vae.encode(read_picture(Path(anchor), vae.image_shape, vae.bundle.preprocess)[None])[0][0]
@@ -97,7 +107,7 @@ def _anchor(vae: Any, anchor: str) -> Any:
 def sample(
     count: int, seed: int | None, columns: int | None, scale: int, output: Path, force: bool, **model: Any
 ) -> None:
-    """Images decoded from random latents.
+    """Draw random images.
 
     Example: vae-run sample -n 16 --seed 0 -o samples.png
     """
@@ -114,7 +124,9 @@ def sample(
 @force_option
 @model_options
 def decode(latents: Path, columns: int | None, scale: int, output: Path, force: bool, **model: Any) -> None:
-    """Images of the latents in a .npz, .npy, .csv or .json file.
+    """Draw the images of a latent file.
+
+    LATENTS is .npz, .npy, .csv or .json, as encode writes them.
 
     Example: vae-run decode latents.csv -o decoded.png
     """
@@ -138,9 +150,14 @@ def decode(latents: Path, columns: int | None, scale: int, output: Path, force: 
 @seed_option
 @click.option("--scale", type=click.IntRange(1, 32), default=2, show_default=True, help="Pixels per pixel.")
 @output_option("digits.png")
+@force_option
 @model_options
-def digits(text: str, temperature: float, rows: int, seed: int | None, scale: int, output: Path, **model: Any) -> None:
-    """Write a text in generated images, one label per character (or per word, for labels of several letters).
+def digits(
+    text: str, temperature: float, rows: int, seed: int | None, scale: int, output: Path, force: bool, **model: Any
+) -> None:
+    """Write a text in generated images of its characters.
+
+    One image per character, or per word where TEXT has spaces, for labels of several letters.
 
     Example: vae-run digits 2026 --seed 1 -o year.png
     """
@@ -160,7 +177,7 @@ def digits(text: str, temperature: float, rows: int, seed: int | None, scale: in
         seed_of_column = int(random.integers(2**31))
         images[:, column] = vae.sample_label(label, rows, seed=seed_of_column, temperature=temperature)
     flat = images.reshape(-1, *vae.image_shape)
-    write_images([flat], flat.shape, output, columns=len(labels), scale=scale)
+    write_images([flat], flat.shape, output, columns=len(labels), scale=scale, force=force)
 
 
 COMMANDS = (grid, sample, decode, digits)

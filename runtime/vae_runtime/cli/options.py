@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,18 @@ if TYPE_CHECKING:
     from vae_runtime.vae import VAE
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-PATH = click.Path(path_type=Path)
+
+
+class _Path(click.Path):
+    """A path that isn't empty, as an unset variable of the shell's is."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name is empty", parameter, context)
+        return super().convert(value, parameter, context)
+
+
+PATH = _Path(path_type=Path)
 
 
 def model_options(command: Command) -> Command:
@@ -70,10 +82,25 @@ def pair(number: type) -> Callable[..., Any]:
         try:
             first, second = (number(part) for part in value.split(","))
         except ValueError:
-            raise click.BadParameter(f"{value!r} is not two numbers with a comma between them") from None
+            first = second = math.nan
+        if not (math.isfinite(first) and math.isfinite(second)):
+            raise click.BadParameter(f"{value!r} is not two numbers with a comma between them")
         return first, second
 
     return convert
+
+
+def finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    """A callback that refuses NaN and infinity."""
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value:g} is not a finite number")
+    return value
+
+
+def require_suffix(output: Path, *suffixes: str) -> None:
+    """Raise UsageError, before any work, for an output file of another kind; - is stdout."""
+    if str(output) != "-" and output.suffix.lower() not in suffixes:
+        raise click.UsageError(f"{output}: this output is a file that ends in {' or '.join(suffixes)}")
 
 
 def drawn_seed(seed: int | None) -> int:

@@ -48,8 +48,8 @@ def write_images(
 
         with atomic_file(output) as temporary, temporary.open("wb") as file:
             write_npy(file, chunks, shape)
-    elif suffix:
-        raise VAEError(f"{output}: an output ends in .png or .npy, or is a folder (a name without a dot)")
+    elif suffix and not output.is_dir():
+        raise VAEError(f"{output}: an output ends in .png or .npy, or is a folder (one that exists, or has no dot)")
     else:
         _write_folder(chunks, shape[0], output, scale, force)
     announce(output)

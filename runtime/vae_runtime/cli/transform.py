@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vae_runtime.cli.options import PATH, force_option, load_model, model_options, output_option, pair, progress_wanted
+from vae_runtime.cli.options import (
+    PATH,
+    finite,
+    force_option,
+    load_model,
+    model_options,
+    output_option,
+    pair,
+    progress_wanted,
+    require_suffix,
+)
 from vae_runtime.cli.output import announce, write_images, write_picture
 from vae_runtime.errors import VAEError
 
@@ -98,12 +108,15 @@ def encoded(vae: VAE, paths: tuple[Path, ...], options: dict[str, Any]) -> Laten
 @preprocess_options
 @model_options
 def encode(images: tuple[Path, ...], output: Path, kind: str, **options: Any) -> None:
-    """The latents of images: files, folders, IDX, .npy and .npz.
+    """Print or store the latents of images.
+
+    IMAGES are picture files, folders of them, IDX, .npy or .npz.
 
     Example: vae-run encode photos/ -o latents.csv
     """
     from vae_runtime.latents import latents_bytes, write_latents
 
+    require_suffix(output, ".csv", ".json", ".npz", ".npy")
     latents = encoded(load_model(options), images, options)
     if str(output) == "-":
         sys.stdout.buffer.write(latents_bytes(latents, kind))
@@ -121,22 +134,29 @@ def encode(images: tuple[Path, ...], output: Path, kind: str, **options: Any) ->
 @force_option
 @model_options
 def reconstruct(images: tuple[Path, ...], limit: int, scale: int, output: Path, force: bool, **options: Any) -> None:
-    """Images beside what the model makes of them; a .npy holds the reconstructions alone.
+    """Draw images beside their reconstructions.
+
+    A .npy or a folder holds the reconstructions alone, in the order of the images.
 
     Example: vae-run reconstruct digit.png -o pairs.png
     """
     import numpy as np
 
     vae = load_model(options)
-    alone = output.suffix.lower() == ".npy"
-    array = read_all(vae, images, options, None if alone else limit)
+    compared = _is_sheet(output)
+    array = read_all(vae, images, options, limit if compared else None)
     result = vae.reconstruct(array)
-    if alone:
-        write_images([result], result.shape, output)
+    if not compared:
+        write_images([result], result.shape, output, scale=scale, force=force)
         return
     pairs = np.stack([array, result], 1).reshape(-1, *vae.image_shape)
     columns = 2 * min(10, len(pairs) // 2)
-    write_images([pairs], pairs.shape, output, columns=columns, scale=scale, force=force)
+    write_images([pairs], pairs.shape, output, columns=columns, scale=scale)
+
+
+def _is_sheet(output: Path) -> bool:
+    """Whether images are to be compared in one picture; arrays and folders hold results alone."""
+    return str(output) == "-" or output.suffix.lower() == ".png"
 
 
 @click.command()
@@ -152,9 +172,10 @@ def reconstruct(images: tuple[Path, ...], limit: int, scale: int, output: Path, 
 def interpolate(
     images: tuple[Path, ...], steps: int, mode: str, scale: int, fps: int, output: Path, force: bool, **options: Any
 ) -> None:
-    """Morph one image into the next: a strip (.png), an animation (.gif), an array or a folder of frames.
+    """Morph one image into the next.
 
-    Takes two or more images, or one latent file with two or more rows.
+    The output is a strip (.png), an animation (.gif), an array (.npy) or a folder of frames. Takes two or more images,
+    or one latent file with two or more rows.
 
     Example: vae-run interpolate four.png nine.png --steps 12 -o path.gif
     """
@@ -178,9 +199,18 @@ def interpolate(
 def _ends(vae: VAE, paths: tuple[Path, ...], options: dict[str, Any]) -> NDArray[np.float32]:
     from vae_runtime.latents import read_latents
 
-    if len(paths) == 1 and paths[0].suffix.lower() in (".csv", ".json", ".npz"):
+    if len(paths) == 1 and _holds_latents(paths[0], vae.latent_dim):
         return read_latents(paths[0], vae.latent_dim)
     return encoded(vae, paths, options).z_mean
+
+
+def _holds_latents(path: Path, latent_dim: int) -> bool:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        from vae_runtime.arrays import load_numpy
+
+        return load_numpy(path, "z_mean", mapped=True).shape[1:] == (latent_dim,)
+    return suffix in (".csv", ".json", ".npz")
 
 
 @click.command()
@@ -188,7 +218,7 @@ def _ends(vae: VAE, paths: tuple[Path, ...], options: dict[str, Any]) -> NDArray
 @click.option("--add", help="A label of the bundle.")
 @click.option("--remove", help="A label of the bundle.")
 @click.option("--concept", type=PATH, help="A concept file that vae-run concepts wrote.")
-@click.option("--strength", type=float, default=1.0, show_default=True)
+@click.option("--strength", type=float, callback=finite, default=1.0, show_default=True)
 @click.option("--scale", type=click.IntRange(1, 32), default=2, show_default=True, help="Pixels per pixel.")
 @output_option("edit.png")
 @preprocess_options
@@ -205,7 +235,9 @@ def edit(
     force: bool,
     **options: Any,
 ) -> None:
-    """Move images along a concept; a picture shows each beside its reconstruction and its edit.
+    """Add or remove a concept, such as "four".
+
+    A picture shows each image beside its reconstruction and its edit; a .npy or a folder holds the edits alone.
 
     Example: vae-run edit nine.png --add 4 --remove 9 --strength 0.8 -o edited.png
     """
@@ -220,11 +252,11 @@ def edit(
     direction = _read_concept(concept, vae) if concept else vae.concept(add, remove)
     z_mean, _ = vae.encode(array)
     edited = vae.decode(z_mean + strength * direction)
-    if output.suffix.lower() == ".npy":
-        write_images([edited], edited.shape, output)
+    if not _is_sheet(output):
+        write_images([edited], edited.shape, output, scale=scale, force=force)
         return
     triples = np.stack([array, vae.decode(z_mean), edited], 1).reshape(-1, *vae.image_shape)
-    write_images([triples], triples.shape, output, columns=3, scale=scale, force=force)
+    write_images([triples], triples.shape, output, columns=3, scale=scale)
 
 
 @click.command()
@@ -234,7 +266,9 @@ def edit(
 @preprocess_options
 @model_options
 def concepts(with_it: Path | None, without: Path | None, output: Path, **options: Any) -> None:
-    """List the labels that edit knows, or learn a new concept from two folders of images.
+    """List the concepts of a bundle, or learn a new one.
+
+    A new one is learned from two folders of images, and edit --concept uses it.
 
     Example: vae-run concepts --with smiling/ --without neutral/ -o smile.json
     """
@@ -269,9 +303,8 @@ def _read_concept(path: Path, vae: VAE) -> NDArray[np.float32]:
     if not path.is_file():
         raise VAEError(f"{path}: no such file")
     try:
-        direction: NDArray[np.float32] = check_latents(json.loads(path.read_text("utf-8"))["concept"], vae.latent_dim)[
-            0
-        ]
+        direction: NDArray[np.float32]
+        (direction,) = check_latents(json.loads(path.read_text("utf-8"))["concept"], vae.latent_dim)
         return direction
     except (ValueError, TypeError, KeyError) as error:
         raise VAEError(f"{path}: not a concept file for this model: {error}") from None
@@ -285,7 +318,9 @@ def _read_concept(path: Path, vae: VAE) -> NDArray[np.float32]:
 @preprocess_options
 @model_options
 def plot(images: tuple[Path, ...], labels: Path | None, output: Path, axes: tuple[int, int], **options: Any) -> None:
-    """A scatter of images in latent space, coloured by label.
+    """Scatter images in latent space, coloured by label.
+
+    The label is that of --labels, else the name of the folder that an image lies in.
 
     Example: vae-run plot t10k-images-idx3-ubyte --labels t10k-labels-idx1-ubyte -o plot.png
     """
@@ -294,16 +329,17 @@ def plot(images: tuple[Path, ...], labels: Path | None, output: Path, axes: tupl
     from vae_runtime.idx import read_idx
     from vae_runtime.pictures import scatter
 
+    require_suffix(output, ".png")
     vae = load_model(options)
+    if len(set(axes)) != 2 or not all(0 <= axis < vae.latent_dim for axis in axes):
+        raise click.UsageError(f"--axes {axes[0]},{axes[1]}: two of the latent dimensions 0 … {vae.latent_dim - 1}")
     latents = encoded(vae, images, options)
     if labels:
         colours = read_idx(labels)
         if colours.shape != (len(latents.names),):
             raise VAEError(f"{labels}: {colours.shape} labels for {len(latents.names)} images")
     else:
-        colours = np.array([str(Path(name).parent) if "/" in name else "" for name in latents.names])
-    if not all(0 <= axis < vae.latent_dim for axis in axes):
-        raise click.UsageError(f"--axes {axes[0]},{axes[1]}: two of the latent dimensions 0 … {vae.latent_dim - 1}")
+        colours = np.array([Path(name).parent.name for name in latents.names])
     write_picture(scatter(latents.z_mean[:, list(axes)], colours, axes=axes), output)
 
 

@@ -22,7 +22,7 @@ from vae_runtime.arrays import load_numpy
 from vae_runtime.bundle import Preprocess
 from vae_runtime.errors import VAEError
 from vae_runtime.files import atomic_directory
-from vae_runtime.images import DAMAGED, SUFFIXES, check_images, read_picture
+from vae_runtime.images import DAMAGED, check_images, pictures_in, read_picture
 from vae_train.mnist import cache_directory
 
 Shape = tuple[int, int, int]
@@ -49,7 +49,7 @@ def read_folder(folder: Path, image_size: int | None, channels: int | None = Non
     Damaged pictures are named on stderr and left out. Raises VAEError without pictures, when sizes differ and
     `image_size` is None, or when more than one picture in a hundred is damaged.
     """
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = pictures_in(folder)
     if not files:
         raise VAEError(f"{folder}: no images in this folder")
     shape = _shape(folder, files, image_size, channels)

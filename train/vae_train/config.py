@@ -24,7 +24,7 @@ class TrainConfig:
     likelihood: str = "bernoulli"  # or "gaussian", with a learned variance per channel
     sampling: str = "standard"
     beta: float | None = 1.0
-    optimizer: str = "adam"  # "adam" with a one-cycle schedule, or "rmsprop" as Keras writes it, at a constant rate
+    optimizer: str = "adam"  # or "muon", both with a one-cycle schedule; "rmsprop" as Keras writes it, constant rate
     learning_rate: float = 2e-3  # the peak, for one-cycle
     warmup: float = 0.1  # the share of all steps in which one-cycle rises
     shift: int = 0  # augmentation: each image moved by up to so many pixels along either axis

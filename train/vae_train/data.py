@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from vae_runtime.errors import VAEError
 from vae_runtime.idx import read_idx
-from vae_runtime.images import SUFFIXES
+from vae_runtime.images import pictures_in
 from vae_train import mnist
 from vae_train.collections import FIT, Collection, read_array, read_folder
 
@@ -73,7 +72,7 @@ def load_dataset(
         data = _held_out(read_array(path))
     elif not path.is_dir():
         raise VAEError(f"{path}: no such folder; --data takes 'mnist', a folder, or a .npy or .npz file")
-    elif any(_exists(path, part) for part in PARTS) or not any(_pictures(path)):
+    elif any(_exists(path, part) for part in PARTS) or not pictures_in(path):
         data = _read_idx_folder(path)
     else:
         data = _held_out(read_folder(path, image_size, channels))
@@ -99,10 +98,6 @@ def _held_out(collection: Collection) -> Dataset:
         raise VAEError("one image is not enough to train on")
     train, test = (Split(collection.images[part], collection.labels[part]) for part in (slice(kept), slice(kept, None)))
     return Dataset(train, test, collection.names, FIT)
-
-
-def _pictures(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
 
 def _read_idx_folder(folder: Path) -> Dataset:

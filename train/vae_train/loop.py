@@ -28,7 +28,7 @@ from vae_train.distributed import World
 from vae_train.evaluation import encode, evaluate_elbo, evaluate_losses
 from vae_train.model import VAE, build_vae
 from vae_train.objective import Losses
-from vae_train.optim import build_optimizer, learning_rate
+from vae_train.optim import build_optimizer, learning_rate, set_rate
 from vae_train.statistics import label_statistics
 
 ALONE = World()
@@ -112,8 +112,7 @@ class Trainer:
             images = shifted(images, torch.randint(-reach, reach + 1, (count, 2), generator=self.noise)[mine])
         # Drawn for the whole batch, so that the noise doesn't depend on the number of processes.
         epsilon = torch.randn((count, self.config.latent_dim), generator=self.noise)[mine].to(self.device)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimizer, rate)
         self.optimizer.zero_grad()
         reconstruction, kl = self.step_losses(images, epsilon)
         # The processes' gradients are averaged, hence the factor.

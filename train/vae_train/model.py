@@ -125,11 +125,11 @@ def _deep(image_shape: Shape, latent_dim: int) -> tuple[Encoder, Decoder]:
     """
     stages, height, width = halvings(image_shape, largest=8)
     hidden = max(64, 4 * latent_dim)
-    down: list[nn.Module] = [DownConv(image_shape[0], 32), nn.SiLU()]
+    down: list[nn.Module] = [DownConv(image_shape[0], 32), nn.ReLU()]
     for stage in range(1, stages):
-        down += [DownConv(64 if stage > 1 else 32, 64), nn.SiLU()]
-    down += [conv(64 if stages > 1 else 32, 48), nn.SiLU()]
-    down += [nn.Flatten(), nn.Linear(48 * height * width, hidden), nn.SiLU()]
+        down += [DownConv(64 if stage > 1 else 32, 64), nn.ReLU()]
+    down += [conv(64 if stages > 1 else 32, 48), nn.ReLU()]
+    down += [nn.Flatten(), nn.Linear(48 * height * width, hidden), nn.ReLU()]
     up: list[nn.Module] = [nn.Linear(latent_dim, hidden), nn.SiLU(), nn.Linear(hidden, 2 * hidden), nn.SiLU()]
     up += [nn.Linear(2 * hidden, 32 * height * width), nn.SiLU(), nn.Unflatten(1, (32, height, width))]
     for stage in range(stages):

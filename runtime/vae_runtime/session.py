@@ -50,18 +50,20 @@ class Graph:
     ) -> None:
         self.folder, self.file, self.inputs, self.outputs = folder, file, inputs, outputs
         self.provider, self.threads = provider, threads
+        self._names, self._input = list(outputs), next(iter(inputs))
         self._process, self._lock = os.getpid(), threading.Lock()
         self._built: tuple[int, Any, ThreadPoolExecutor | None] | None = None
 
     def __call__(self, array: Array) -> tuple[Array, ...]:
         session, pool = self._session()
         n = len(array)
-        results = tuple(np.empty((n, *shape), np.float32) for shape in self.outputs.values())
         size = self._chunk(n)
+        if n == 1 or n == size:
+            return tuple(self._run(session, array))
+        results = tuple(np.empty((n, *shape), np.float32) for shape in self.outputs.values())
 
         def run(start: int) -> None:
-            part = np.ascontiguousarray(array[start : start + size])
-            for result, value in zip(results, session.run(list(self.outputs), {self._input: part}), strict=True):
+            for result, value in zip(results, self._run(session, array[start : start + size]), strict=True):
                 result[start : start + size] = value
 
         starts = range(0, n, size)
@@ -71,6 +73,10 @@ class Graph:
         else:
             list(pool.map(run, starts))
         return results
+
+    def _run(self, session: Any, array: Array) -> list[Array]:
+        values: list[Array] = session.run(self._names, {self._input: np.ascontiguousarray(array)})
+        return values
 
     def close(self) -> None:
         """Free the session and its threads; the next call builds them again."""
@@ -82,10 +88,6 @@ class Graph:
     def verify(self) -> None:
         """Build the session, which checks the graph's hash, names, shapes and dtypes."""
         self._session()
-
-    @property
-    def _input(self) -> str:
-        return next(iter(self.inputs))
 
     def _chunk(self, n: int) -> int:
         if self.provider.name != CPU:

@@ -26,6 +26,7 @@ class TrainConfig:
     beta: float | None = 1.0
     optimizer: str = "adam"  # or "muon", both with a one-cycle schedule; "rmsprop" as Keras writes it, constant rate
     learning_rate: float = 2e-3  # the peak, for one-cycle
+    weight_decay: float = 0.0  # Muon's: a step shrinks a matrix by this times the learning rate
     warmup: float = 0.1  # the share of all steps in which one-cycle rises
     shift: int = 0  # augmentation: each image moved by up to so many pixels along either axis
     batch_size: int = 16
@@ -58,6 +59,6 @@ class TrainConfig:
 PRESETS = {
     "default": TrainConfig("default"),
     "quick": TrainConfig("quick", networks="deep", learning_rate=3e-3, batch_size=32, epochs=3),
-    "best": TrainConfig("best", networks="deep", learning_rate=3e-3, batch_size=64, epochs=60),
+    "best": TrainConfig("best", networks="deep", optimizer="muon", learning_rate=0.05, batch_size=64, epochs=24),
     "book": TrainConfig("book", sampling="book", beta=None, optimizer="rmsprop", learning_rate=1e-3),
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 import vae_runtime
@@ -21,9 +22,12 @@ SURE = 0.9
 @click.option("--data", default="mnist", show_default=True, help="Trains and tests the classifier.")
 @click.option("-n", "count", default=1000, show_default=True, help="Images per label and temperature.")
 def main(bundles: tuple[Path, ...], data: str, count: int) -> None:
-    """Of BUNDLES, by default the embedded model: the share of prior samples that the classifier recognises with
-    p >= 0.9, and over temperatures how often it sees the label that was asked for, and how varied the images are
-    (the mean standard deviation of a pixel over the images of a label, beside that of the test images).
+    """Judge BUNDLES, by default the embedded model.
+
+    Prints the share of prior samples that the classifier recognises with p >= 0.9; the ELBO by precision, the
+    importance-weighted bound and the active units (Burda et al. 2016); and over temperatures how often it sees the
+    label that was asked for, and how varied the images are: the mean standard deviation of a pixel over the images of
+    a label, beside that of the test images.
 
     Example: python -m benchmarks.quality runs/digits/model.vae
     """
@@ -34,8 +38,23 @@ def main(bundles: tuple[Path, ...], data: str, count: int) -> None:
     for path in bundles or (None,):
         with vae_runtime.load(path, provider="cpu") as vae:
             sure = probabilities(judge, vae.sample(10_000, seed=0)).max(1) >= SURE
-            click.echo(f"{vae.path.name}: {sure.mean():.1%} of 10,000 prior samples recognised with p >= {SURE}\n")
+            click.echo(f"{vae.path.name}: {sure.mean():.1%} of 10,000 prior samples recognised with p >= {SURE}")
+            _elbos(vae, dataset.test.images)
             _labels(vae, judge, count)
+
+
+def _elbos(vae: vae_runtime.VAE, images: NDArray[np.uint8]) -> None:
+    """The ELBO of every precision on all test images, and the tighter bound on the first thousand."""
+    reference = None
+    for precision in vae.bundle.precisions:
+        with vae_runtime.load(vae.path, provider="cpu", precision=precision) as one:
+            elbo = one.score(images).mean()
+        reference = elbo if reference is None else reference
+        click.echo(f"{precision}: ELBO {elbo:.3f} nats on {len(images):,} test images, change {elbo - reference:+.3f}")
+    bound = vae.score(images[:1000], samples=1000).mean()
+    click.echo(f"importance-weighted bound, K = 1,000, first 1,000 test images: {bound:.2f} nats")
+    z_mean, _ = vae.encode(images)
+    click.echo(f"active units: {(z_mean.var(0) > 0.01).sum()} of {vae.latent_dim}\n")
 
 
 def _labels(vae: vae_runtime.VAE, judge: nn.Module, count: int) -> None:

@@ -75,10 +75,10 @@ class Rectified(Trainer):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        for part in (self.model.encoder.body, self.model.decoder.body):
-            for i, module in enumerate(part):
-                if isinstance(module, nn.SiLU):
-                    part[i] = nn.ReLU()
+        body = self.model.decoder.body
+        for i, module in enumerate(body):
+            if isinstance(module, nn.SiLU):
+                body[i] = nn.ReLU()
 
 
 @dataclass(frozen=True)
@@ -90,19 +90,19 @@ class Recipe:
 
 
 RECIPES = {
-    "as it is": Recipe({}),
-    "batch 16, peak 2e-3": Recipe({"batch_size": 16, "learning_rate": 2e-3}),
-    "batch 32": Recipe({"batch_size": 32}),
-    "batch 256, peak 6e-3": Recipe({"batch_size": 256, "learning_rate": 6e-3}),
-    "peak 1.5e-3": Recipe({"learning_rate": 1.5e-3}),
-    "peak 6e-3": Recipe({"learning_rate": 6e-3}),
-    "constant rate 1e-3, RMSprop": Recipe({"learning_rate": 1e-3, "optimizer": "rmsprop"}),
+    "as it is: Muon, peak 0.05, batch 64": Recipe({}),
+    "Adam, peak 3e-3": Recipe({"optimizer": "adam", "learning_rate": 3e-3}),
+    "RMSprop, constant 1e-3": Recipe({"optimizer": "rmsprop", "learning_rate": 1e-3}),
+    "peak 0.02": Recipe({"learning_rate": 0.02}),
+    "peak 0.1": Recipe({"learning_rate": 0.1}),
     "half of the steps as warm-up": Recipe({"warmup": 0.5}),
+    "batch 32": Recipe({"batch_size": 32}),
+    "batch 128": Recipe({"batch_size": 128}),
     "weights averaged": Recipe({}, Averaged),
     "KL warm-up": Recipe({}, WarmedUp),
     "importance-weighted objective, K = 3": Recipe({}, Importance),
     "images shifted by up to 1 pixel": Recipe({"shift": 1}),
-    "ReLU for SiLU": Recipe({}, Rectified),
+    "ReLU for the decoder's SiLU": Recipe({}, Rectified),
     "the book's networks": Recipe({"networks": "reference"}),
 }
 

@@ -58,7 +58,7 @@ class TrainConfig:
 
 PRESETS = {
     "default": TrainConfig("default"),
-    "quick": TrainConfig("quick", networks="deep", learning_rate=3e-3, batch_size=32, epochs=3),
+    "quick": TrainConfig("quick", networks="deep", optimizer="muon", learning_rate=0.05, batch_size=64, epochs=2),
     "best": TrainConfig("best", networks="deep", optimizer="muon", learning_rate=0.05, batch_size=64, epochs=24),
     "book": TrainConfig("book", sampling="book", beta=None, optimizer="rmsprop", learning_rate=1e-3),
 }

@@ -24,9 +24,10 @@ def run(command: list[str], folder: Path) -> str:
 
 
 def gradients(path: Path) -> torch.Tensor:
-    """Ten times Adam's first moments after its first step: the gradients of that batch."""
-    state = load_contents(path)["optimizer"]["state"]
-    return torch.cat([10 * state[key]["exp_avg"].flatten() for key in sorted(state)])
+    """The gradients of the first batch: after one step they are Muon's velocities times 20, Adam's moments times 10."""
+    muon, adam = (part["state"] for part in load_contents(path)["optimizer"])
+    parts = [20 * muon[key]["velocity"] for key in sorted(muon)] + [10 * adam[key]["exp_avg"] for key in sorted(adam)]
+    return torch.cat([part.flatten() for part in parts])
 
 
 def test_two_processes_have_the_gradients_of_one(sample_folder: Path, tmp_path: Path) -> None:

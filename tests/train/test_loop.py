@@ -10,6 +10,7 @@ import torch
 from vae_runtime.errors import VAEError
 from vae_train.batches import shifted
 from vae_train.config import PRESETS
+from vae_train.data import without_test
 from vae_train.evaluation import evaluate_elbo
 from vae_train.loop import Trainer, train
 
@@ -39,7 +40,7 @@ def test_resuming_gives_the_bytes_of_an_uninterrupted_run(preset: str, data, tmp
 
 
 def test_training_lowers_both_the_training_and_the_test_loss(config, data, tmp_path: Path) -> None:
-    trainer = Trainer(replace(config, epochs=4, learning_rate=3e-3), data)
+    trainer = Trainer(replace(config, epochs=12), data)
     train(trainer, tmp_path / "model.pt", lambda: False, ignore)
     first, last = trainer.history[0], trainer.history[-1]
     for split in ("train", "test"):
@@ -58,10 +59,17 @@ def test_the_history_has_the_elbo_of_the_distribution_that_is_sampled(preset: st
     assert differs == (preset == "book")  # whose formula prints another KL
 
 
+def test_what_was_held_out_of_the_training_images_is_not_called_a_test(config, data, tmp_path: Path) -> None:
+    trainer = Trainer(replace(config, epochs=1, validation=50), without_test(data, 50))
+    train(trainer, tmp_path / "model.pt", lambda: False, ignore)
+    assert "validation_elbo" in trainer.training
+    assert "test_elbo" not in trainer.training
+
+
 def test_resuming_another_configuration_says_what_differs(config, data, tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     Trainer(config, data).save(path)
-    with pytest.raises(VAEError, match="learning_rate 0.002, now 0.1"):
+    with pytest.raises(VAEError, match="learning_rate 0.05, now 0.1"):
         Trainer(replace(config, learning_rate=0.1), data).resume(path)
 
 

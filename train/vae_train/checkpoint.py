@@ -33,7 +33,8 @@ EMBEDDED_BYTES = 8 << 20
 class Checkpoint:
     """What an exporter or an evaluation needs of a `model.pt`; images (N, C, H, W) uint8, labels (N,) int64.
 
-    `training` holds what a bundle quotes: preset, epochs, test_elbo in nats per image.
+    `training` holds what a bundle quotes: preset, epochs, test_elbo in nats per image (validation_elbo where
+    training images were held out in place of the test set).
     """
 
     model: VAE

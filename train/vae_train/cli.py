@@ -111,7 +111,8 @@ def train_command(
             raise SystemExit(CONTINUE)
         if world.is_main:
             report.write_pictures(trainer, output)
-            click.echo(f"{path}: test ELBO {trainer.training['test_elbo']:.2f} nats per image")
+            held_out = "validation" if validation else "test"
+            click.echo(f"{path}: {held_out} ELBO {trainer.training[f'{held_out}_elbo']:.2f} nats per image")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

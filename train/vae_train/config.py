@@ -24,13 +24,13 @@ class TrainConfig:
     likelihood: str = "bernoulli"  # or "gaussian", with a learned variance per channel
     sampling: str = "standard"
     beta: float | None = 1.0
-    optimizer: str = "adam"  # or "muon", both with a one-cycle schedule; "rmsprop" as Keras writes it, constant rate
-    learning_rate: float = 2e-3  # the peak, for one-cycle
+    optimizer: str = "muon"  # or "adam", both with a one-cycle schedule; "rmsprop" as Keras writes it, constant rate
+    learning_rate: float = 0.05  # the peak, for one-cycle
     weight_decay: float = 0.0  # Muon's: a step shrinks a matrix by this times the learning rate
     warmup: float = 0.1  # the share of all steps in which one-cycle rises
     shift: int = 0  # augmentation: each image moved by up to so many pixels along either axis
-    batch_size: int = 16
-    epochs: int = 10
+    batch_size: int = 64
+    epochs: int = 8
     seed: int = 0
     validation: int = 0  # so many training images are held out and stand in for the test set
     fit: str = "contain"  # how images of another size were brought to image_shape, see vae_runtime.images
@@ -58,7 +58,9 @@ class TrainConfig:
 
 PRESETS = {
     "default": TrainConfig("default"),
-    "quick": TrainConfig("quick", networks="deep", optimizer="muon", learning_rate=0.05, batch_size=64, epochs=2),
-    "best": TrainConfig("best", networks="deep", optimizer="muon", learning_rate=0.05, batch_size=64, epochs=24),
-    "book": TrainConfig("book", sampling="book", beta=None, optimizer="rmsprop", learning_rate=1e-3),
+    "quick": TrainConfig("quick", networks="deep", epochs=2),
+    "best": TrainConfig("best", networks="deep", epochs=24),
+    "book": TrainConfig(
+        "book", sampling="book", beta=None, optimizer="rmsprop", learning_rate=1e-3, batch_size=16, epochs=10
+    ),
 }

@@ -210,8 +210,9 @@ class Trainer:
     def _describe(self) -> dict[str, Any]:
         training: dict[str, Any] = {"preset": self.config.preset, "epochs": self.position.epoch}
         if self.finished:
-            test = evaluate_elbo(self.model, self.config.sampling, self.data.test.images)
-            training |= {"test_elbo": test.mean, "train_images": len(self.data.train.images)}
+            elbo = evaluate_elbo(self.model, self.config.sampling, self.data.test.images).mean
+            held_out = "validation_elbo" if self.config.validation else "test_elbo"
+            training |= {held_out: elbo, "train_images": len(self.data.train.images)}
         return training
 
 

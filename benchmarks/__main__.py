@@ -85,7 +85,7 @@ def _table(
             for name, values in times.items():
                 speeds[name].append(batch / float(np.median(values)))
                 ratios[name].append(float(np.median(np.array(times[PLAIN]) / values)))
-    for name, values in speeds.items():
+    for name, values in ((name, values) for name, values in speeds.items() if len(values) == len(batches)):
         cells = [f"{v:,.0f} ({r:.2f}×)" for v, r in zip(values, ratios[name], strict=True)]
         click.echo(f"| {name} | " + " | ".join(cells) + f" | {2 * work * max(values) / 1e9:.0f} |")
     click.echo()

@@ -57,7 +57,7 @@ def multiplications(graph: bytes) -> int:
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
     total = 0
     for node in model.graph.node:
-        if node.op_type in ("Conv", "ConvTranspose", "Gemm"):
+        if node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul") and node.input[1] in weights:
             # A transposed convolution multiplies once per input pixel, an ordinary one once per output pixel.
             places = shapes[node.input[0] if node.op_type == "ConvTranspose" else node.output[0]][2:]
             total += int(np.prod(weights[node.input[1]]) * np.prod(places or [1]))

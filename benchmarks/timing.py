@@ -6,6 +6,7 @@ for a while and would take the CPU from the next one's.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,10 @@ TURN = 0.06  # seconds of calls, at least one
 PAUSE = 0.03  # until idle threads have stopped spinning
 LEAST_TURNS = 7
 Build = Callable[..., Callable[[Any], Any]]
+
+
+class CannotRunError(Exception):
+    """Why a worker's function cannot run here."""
 
 
 class Worker:
@@ -47,8 +52,14 @@ class Worker:
         self._process.join()
 
     def _ask(self, message: Any) -> Any:
-        self._connection.send(message)
-        return self._connection.recv()
+        try:
+            self._connection.send(message)
+            answer = self._connection.recv()
+        except (EOFError, OSError):
+            raise CannotRunError("its process ended") from None
+        if isinstance(answer, str):
+            raise CannotRunError(answer)
+        return answer
 
 
 @contextmanager
@@ -64,10 +75,17 @@ def workers(build: Build, arguments: Mapping[str, Sequence[Any]]) -> Iterator[di
             worker.close()
 
 
-def seconds(running: Mapping[str, Worker], array: NDArray[np.float32], budget: float) -> dict[str, list[float]]:
-    """The median seconds per call of each turn, seven turns or as many as fit in `budget` seconds per worker."""
-    for worker in running.values():
-        worker.use(array)
+def seconds(running: dict[str, Worker], array: NDArray[np.float32], budget: float) -> dict[str, list[float]]:
+    """The median seconds per call of each turn, seven turns or as many as fit in `budget` seconds per worker.
+
+    A worker that cannot run is named on stderr and taken out of `running`.
+    """
+    for name, worker in list(running.items()):
+        try:
+            worker.use(array)
+        except CannotRunError as reason:
+            print(f"{name} cannot run here: {reason}", file=sys.stderr)
+            running.pop(name).close()
     times: dict[str, list[float]] = {name: [] for name in running}
     end = time.perf_counter() + budget * len(running)
     while len(next(iter(times.values()))) < LEAST_TURNS or time.perf_counter() < end:
@@ -86,17 +104,22 @@ def matrix_rate(threads: int) -> float:
 
 
 def _serve(connection: Connection, build: Build, arguments: Sequence[Any]) -> None:
-    run = build(*arguments)
+    """Answer each message with seconds, or with the reason why there are none."""
+    run: Callable[[Any], Any] | None = None
     array: Any = None
     while True:
         try:
             message = connection.recv()
         except EOFError:
             return
-        if message is not None:
-            array = message
-            run(array)
-        connection.send(_calls(run, array))
+        try:
+            run = run or build(*arguments)
+            if message is not None:
+                array = message
+                run(array)
+            connection.send(_calls(run, array))
+        except Exception as error:  # somebody else's runtime may fail in any way
+            connection.send(f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 def _calls(run: Callable[[Any], Any], array: Any) -> list[float]:

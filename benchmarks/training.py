@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.peers import multiplications, plain_graph
 from benchmarks.timing import matrix_rate
+from vae_train.allocator import keep_large_buffers
 from vae_train.config import PRESETS
 from vae_train.data import Dataset, Split
 from vae_train.loop import Trainer
@@ -29,6 +30,7 @@ def main(presets: tuple[str, ...], threads: int, steps: int, compiled: bool) -> 
 
     Example: python -m benchmarks.training --preset default
     """
+    keep_large_buffers()
     images = np.random.default_rng(0).integers(0, 256, (60_000, 1, 28, 28), np.uint8)
     labels = np.zeros(len(images), np.int64)
     data = Dataset(Split(images, labels), Split(images[:1], labels[:1]))
@@ -66,10 +68,11 @@ def _images_per_second(variants: dict[str, Trainer], steps: int) -> dict[str, fl
     for turn in range(-1, max(1, steps // WARM)):  # one to warm up
         for name, trainer in variants.items():
             counter = iter(range(10**9))
-            began = time.perf_counter()
-            trainer.run_epoch(lambda counter=counter: next(counter) >= WARM - 1)  # type: ignore[misc]
+            first, began = trainer.position.step, time.perf_counter()
+            finished = trainer.run_epoch(lambda counter=counter: next(counter) >= WARM - 1)  # type: ignore[misc]
+            steps_done = (trainer.steps_per_epoch if finished else trainer.position.step) - first
             if turn >= 0:
-                turns[name].append(WARM * trainer.config.batch_size / (time.perf_counter() - began))
+                turns[name].append(steps_done * trainer.config.batch_size / (time.perf_counter() - began))
     return {name: float(np.median(values)) for name, values in turns.items()}
 
 

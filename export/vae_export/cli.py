@@ -12,7 +12,7 @@ from vae_export.export import export_checkpoint
 from vae_export.modules import export_factory
 from vae_runtime.bundle import Preprocess
 from vae_runtime.errors import VAEError
-from vae_runtime.images import read_images
+from vae_runtime.images import pictures_in, read_images
 from vae_train.checkpoint import load_checkpoint
 
 
@@ -37,7 +37,7 @@ def shape(context: click.Context, parameter: click.Parameter, value: str | None)
     "--tolerance", type=click.FloatRange(0, min_open=True), default=parity.TOLERANCE, show_default=True,
     help="Largest difference to torch, relative to the output's largest magnitude.",
 )  # fmt: skip
-@click.option("--calibration", type=click.Path(path_type=Path), help="Images for int8 in place of the checkpoint's.")
+@click.option("--calibration", type=click.Path(path_type=Path), help="Images for int8, in place of a checkpoint's.")
 @click.option("--weights", type=click.Path(path_type=Path), help="For a factory: a file with its state_dict.")
 @click.option("--image-shape", callback=shape, metavar="C,H,W", help="For a factory: C,H,W.")
 @click.option("--latent-dim", type=click.IntRange(1), help="For a factory.")
@@ -64,9 +64,18 @@ def command(
         if image_shape is None or latent_dim is None:
             raise click.UsageError("a factory needs --image-shape and --latent-dim")
         target = output or Path(source.partition(":")[2] + ".vae")
-        bundle = export_factory(source, weights, image_shape, latent_dim, target, tolerance=tolerance, force=force)
+        images = None if calibration is None else _images(calibration, image_shape, Preprocess())
+        bundle = export_factory(
+            source, weights, image_shape, latent_dim, target,
+            precisions=precisions, images=images, tolerance=tolerance, force=force,
+        )  # fmt: skip
     else:
-        images = None if calibration is None else _calibration(Path(source), calibration)
+        if weights or image_shape or latent_dim:
+            raise click.UsageError("--weights, --image-shape and --latent-dim are for a factory, not for a checkpoint")
+        images = None
+        if calibration is not None:
+            config = load_checkpoint(source).config
+            images = _images(calibration, config.image_shape, Preprocess(config.fit))
         target, bundle = export_checkpoint(
             source, output, precisions=precisions, tolerance=tolerance, calibration=images, force=force
         )
@@ -78,9 +87,15 @@ def command(
     click.echo(target)
 
 
-def _calibration(checkpoint: Path, path: Path) -> np.ndarray:
-    config = load_checkpoint(checkpoint).config
-    images = [named.image for named in read_images([path], config.image_shape, Preprocess(config.fit))]
+def _images(path: Path, image_shape: tuple[int, int, int], preprocess: Preprocess) -> np.ndarray:
+    """Images to calibrate on, from all over a folder."""
+    from vae_export.quantise import CALIBRATED
+
+    paths = [path]
+    if path.is_dir():
+        found = pictures_in(path)
+        paths = [found[i] for i in np.linspace(0, len(found) - 1, min(len(found), CALIBRATED)).astype(int)]
+    images = [named.image for named in read_images(paths, image_shape, preprocess)]
     if len(images) < 16:
         raise VAEError(f"{path}: int8 needs at least 16 images for calibration, not {len(images)}")
     return np.stack(images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ Shape = tuple[int, ...]
 
 
 def require_contract(module: nn.Module, inputs: Tensor, outputs: Mapping[str, Shape]) -> list[Tensor]:
-    """The outputs of `module` on `inputs` (N, …), each (N, *shape) floats, by the names of `outputs`.
+    """The outputs of `module` on `inputs` (N, …), each (N, *shape) float32, by the names of `outputs`.
 
     Raises VAEError naming the module, the sub-module at fault and the reason when it fails or returns anything else.
     """
@@ -23,20 +24,35 @@ def require_contract(module: nn.Module, inputs: Tensor, outputs: Mapping[str, Sh
         entered, found = _followed(module, inputs)
     if isinstance(found, Exception):
         raise VAEError(f"{_path(name, entered)} fails on an input of {_size(inputs)}: {first_line(found)}") from found
-    values = list(found) if isinstance(found, tuple | list) else [found]
+    values = as_list(found)
     if len(values) != len(outputs) or not all(isinstance(value, Tensor) for value in values):
         kinds = ", ".join(type(value).__name__ for value in values)
         raise VAEError(f"{name} should return {', '.join(outputs)}; it returns {kinds}")
     for (output, shape), value in zip(outputs.items(), values, strict=True):
         expected = (len(inputs), *shape)
-        if tuple(value.shape) != expected or not value.is_floating_point():
+        if tuple(value.shape) != expected or value.dtype != torch.float32:
             raise VAEError(
-                f"{name}: {output} should be float {expected} for a batch of {len(inputs)}, "
+                f"{name}: {output} should be float32 {expected} for a batch of {len(inputs)}, "
                 f"not {str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
             )
         if not bool(value.isfinite().all()):
             raise VAEError(f"{name}: {output} has values that are not finite")
     return values
+
+
+def as_list(outputs: Any) -> list[Any]:
+    """What a module returned, as a list: modules return a tensor, a tuple or a list."""
+    return list(outputs) if isinstance(outputs, tuple | list) else [outputs]
+
+
+def copied(module: nn.Module) -> nn.Module:
+    """A deep copy. Raises VAEError naming the module where torch cannot make one."""
+    try:
+        return copy.deepcopy(module)
+    except (RuntimeError, TypeError) as error:
+        raise VAEError(
+            f"{module_name(module)} cannot be copied: {first_line(error)} (remove weight_norm and the like first)"
+        ) from error
 
 
 def module_name(module: nn.Module) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from torch import nn
 
 import vae_runtime
 from vae_export import parity
-from vae_export.contract import module_name, require_contract
+from vae_export.contract import as_list, copied, module_name, require_contract
 from vae_export.graphs import BookEncoder, export_graph, write_graph
 from vae_export.rewrites import rewrite_for_cpu
 from vae_export.timing import faster_everywhere
@@ -78,6 +77,7 @@ def export_bundle(
     likelihood: str | Likelihood = "bernoulli",
     images: ArrayLike | None = None,
     labels: Sequence[Any] | None = None,
+    precisions: Sequence[str] = ("fp32",),
     tolerance: float = parity.TOLERANCE,
     force: bool = False,
 ) -> Bundle:
@@ -85,9 +85,10 @@ def export_bundle(
 
     `encoder` takes images (N, C, H, W) float32 in [0, 1] and returns z_mean and z_log_var, each (N, latent_dim);
     `decoder` takes z (N, latent_dim) and returns images in [0, 1]. `images` (N, C, H, W), float in [0, 1] or uint8,
-    serve the parity report, the score quantiles and, with `labels` (N,), the concept vectors; without them parity
-    uses seeded noise. Raises VAEError when the modules cannot be exported, when a graph differs from torch by more
-    than `tolerance` (relative to the output's largest magnitude), or when `output` exists.
+    serve the parity report, the score quantiles, int8 and, with `labels` (N,), the concept vectors; without them
+    parity uses seeded noise, and "int8" among `precisions` is refused. Raises VAEError when the modules cannot be
+    exported, when a graph differs from torch by more than `tolerance` (relative to the output's largest magnitude), or
+    when `output` exists.
     """
     likelihood = Likelihood(likelihood) if isinstance(likelihood, str) else likelihood
     if likelihood.name == "gaussian" and len(likelihood.log_var) != image_shape[0]:
@@ -95,10 +96,10 @@ def export_bundle(
     array = None if images is None else check_images(images, image_shape)
     if labels is not None and (array is None or len(labels) != len(array)):
         raise ValueError("labels need as many images")
-    encoder, decoder = (copy.deepcopy(module).cpu().eval() for module in (encoder, decoder))
+    encoder, decoder = (copied(module).cpu().eval() for module in (encoder, decoder))
     known = {} if labels is None or array is None else _statistics(encoder, array, labels)
     model = Model(encoder, decoder, image_shape, latent_dim, likelihood, array, array, known)
-    return write_bundle(model, Path(output), tolerance=tolerance, force=force)
+    return write_bundle(model, Path(output), precisions=precisions, tolerance=tolerance, force=force)
 
 
 def export_checkpoint(
@@ -145,10 +146,11 @@ def write_bundle(
             raise VAEError(f"{module_name(model.decoder)}: its images must lie in [0, 1]; end it with a sigmoid")
         expected = {"encoder": parity.expect(model.encoder, images), "decoder": parity.expect(model.decoder, latents)}
         variants = [_portable(model, folder, expected, tolerance)]
-        if rewritten := _rewritten(folder, variants[0], expected["decoder"], tolerance):
-            variants.append(rewritten)
+        rewritten = rewrite_for_cpu((folder / variants[0].decoder.file).read_bytes())
+        if rewritten and (variant := _faster(folder, variants[0], rewritten, expected["decoder"], tolerance)):
+            variants.append(variant)
         if "int8" in precisions:
-            variants.append(_quantised(model, folder, variants[-1]))
+            variants.append(_quantised(model, folder, variants[-1], rewritten))
         _write_check(model, folder, images[:CHECKED], latents[-CHECKED:])
         bundle = Bundle(
             model.latent_dim,
@@ -183,11 +185,12 @@ def _portable(model: Model, folder: Path, expected: Mapping[str, parity.Expected
     return Variant("fp32", "fp32", ("*",), files["encoder"], files["decoder"], reports)
 
 
-def _rewritten(folder: Path, portable: Variant, expected: parity.Expected, tolerance: float) -> Variant | None:
+def _faster(
+    folder: Path, portable: Variant, rewritten: bytes, expected: parity.Expected, tolerance: float
+) -> Variant | None:
     """The decoder rewritten for onnxruntime's CPU provider, where that is faster with and without blocked layouts."""
     plain = (folder / portable.decoder.file).read_bytes()
-    rewritten = rewrite_for_cpu(plain)
-    if rewritten is None or not faster_everywhere(rewritten, plain, expected.inputs[:16]):
+    if not faster_everywhere(rewritten, plain, expected.inputs[:16]):
         return None
     differences = parity.measure(expected, rewritten)
     parity.require(differences, tolerance)
@@ -196,12 +199,14 @@ def _rewritten(folder: Path, portable: Variant, expected: parity.Expected, toler
     return Variant("cpu", "fp32", ("CPUExecutionProvider",), portable.encoder, decoder, report)
 
 
-def _quantised(model: Model, folder: Path, fp32: Variant) -> Variant:
+def _quantised(model: Model, folder: Path, fp32: Variant, rewritten: bytes | None) -> Variant:
+    """int8 of the rewritten decoder, faster or not: its convolutions can be quantised, transposed ones cannot."""
     from vae_export.quantise import quantised
 
     if model.calibration is None or not len(model.calibration):
         raise VAEError("int8 needs images to calibrate on: a checkpoint that carries some, --calibration, or images=")
-    return quantised(fp32, folder, model.calibration, model.likelihood)
+    decoder = rewritten or (folder / fp32.decoder.file).read_bytes()
+    return quantised(fp32, decoder, folder, model.calibration, model.likelihood)
 
 
 def _require_budget(bundle: Bundle) -> None:
@@ -244,7 +249,7 @@ def _probes(model: Model) -> tuple[Array, Array]:
 def _write_check(model: Model, folder: Path, images: Array, latents: Array) -> None:
     with torch.no_grad():
         z_mean, z_log_var = (v.numpy() for v in model.encoder(torch.from_numpy(images)))
-        decoded = model.decoder(torch.from_numpy(latents)).numpy()
+        decoded = as_list(model.decoder(torch.from_numpy(latents)))[0].numpy()
     arrays = {"images": images, "latents": latents, "z_mean": z_mean, "z_log_var": z_log_var, "decoded": decoded}
     with (folder / CHECK_FILE).open("wb") as file:
         np.savez_compressed(file, **arrays)

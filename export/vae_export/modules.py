@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import pickle
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vae_export.export import export_bundle
@@ -35,6 +38,8 @@ def export_factory(
     latent_dim: int,
     output: Path,
     *,
+    precisions: Sequence[str] = ("fp32",),
+    images: NDArray[np.float32] | None = None,
     tolerance: float,
     force: bool,
 ) -> Bundle:
@@ -48,6 +53,8 @@ def export_factory(
         image_shape=image_shape,
         latent_dim=latent_dim,
         output=output,
+        precisions=precisions,
+        images=images,
         tolerance=tolerance,
         force=force,
     )
@@ -73,4 +80,4 @@ def _load(vae: nn.Module, weights: Path) -> None:
     try:
         vae.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     except (RuntimeError, pickle.UnpicklingError, EOFError, TypeError, AttributeError, ValueError) as error:
-        raise VAEError(f"{weights}: not a state_dict of this module: {str(error).splitlines()[0]}") from None
+        raise VAEError(f"{weights}: not a state_dict of this module: {' '.join(str(error).split())[:300]}") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,7 @@ Array = NDArray[np.float32]
 Loss = Callable[[bytes], float]
 Layer = tuple[str, ...]  # names of nodes that are quantised together
 CALIBRATED = 256
+AT_ONCE = 64  # images decoded in one call
 DRAWS = 4  # of z per image, for the ELBO
 LEAST_CHANNELS = 16  # convolutions with fewer inputs or outputs gain nothing from int8
 PERCENTILES = (100.0, 99.99, 99.9, 99.5)  # of an activation's values that its 8 bits reach; the rest is clipped
@@ -48,16 +50,17 @@ class Batches(CalibrationDataReader):  # type: ignore[misc]
         return next(self.feeds, None)
 
 
-def quantise(content: bytes, inputs: Array, loss: Loss) -> bytes | None:
-    """An fp32 graph with as many layers in int8 as its share of the ELBO budget allows; None where it allows none.
+def quantise(content: bytes, inputs: Array, loss: Loss) -> tuple[bytes | None, float]:
+    """An fp32 graph with as many layers in int8 as its share of the ELBO budget allows, and the nats that costs.
 
     `inputs` (N, …) calibrate; `loss` says how many nats a graph in the place of `content` costs. The clipping that
-    costs least is chosen first, then the layers that cost most alone go back to fp32, one after the other.
+    costs least is chosen first, then the layers that cost most alone go back to fp32, one after the other. None where
+    not one layer can stay, with what the last one would have cost; infinity where there is no layer to quantise.
     """
     model = onnx.load_from_string(content)
     layers = worthwhile(model)
     if not layers:
-        return None
+        return None, math.inf
     bar = tqdm(desc="int8", disable=not sys.stderr.isatty(), leave=False)
 
     def build(percentile: float, chosen: Sequence[Layer]) -> tuple[float, bytes]:
@@ -69,14 +72,13 @@ def quantise(content: bytes, inputs: Array, loss: Loss) -> bytes | None:
         tried = {percentile: build(percentile, layers) for percentile in PERCENTILES}
         best = min(tried, key=lambda percentile: tried[percentile][0])
         lost, graph = tried[best]
-        if lost <= SHARE:
-            return graph
-        alone = {layer: build(best, [layer])[0] for layer in layers}
-        for kept in range(len(layers) - 1, 0, -1):
-            lost, graph = build(best, sorted(layers, key=lambda layer: alone[layer])[:kept])
-            if lost <= SHARE:
-                return graph
-    return None
+        if lost > SHARE and len(layers) > 1:
+            alone = {layer: build(best, [layer])[0] for layer in layers}
+            for kept in range(len(layers) - 1, 0, -1):
+                lost, graph = build(best, sorted(layers, key=lambda layer: alone[layer])[:kept])
+                if lost <= SHARE:
+                    break
+    return (graph if lost <= SHARE else None), lost
 
 
 def worthwhile(model: onnx.ModelProto) -> list[Layer]:
@@ -101,25 +103,32 @@ def worthwhile(model: onnx.ModelProto) -> list[Layer]:
     return chosen
 
 
-def quantised(fp32: Variant, folder: Path, images: Array, likelihood: Likelihood) -> Variant:
+def quantised(fp32: Variant, decoder: bytes, folder: Path, images: Array, likelihood: Likelihood) -> Variant:
     """Write encoder.int8.onnx and decoder.int8.onnx, calibrated on real images and the encoder's latents of them.
 
-    A graph of which no layer can be quantised stays the one of `fp32`. Raises VAEError when that is so of both.
+    `decoder` is the graph to quantise. A part of which no layer can be quantised stays the one of `fp32`. Raises
+    VAEError when that is so of both.
     """
-    images = images[:CALIBRATED]
-    encoder, decoder = ((folder / graph.file).read_bytes() for graph in (fp32.encoder, fp32.decoder))
+    images = images[np.linspace(0, len(images) - 1, min(len(images), CALIBRATED)).astype(int)]
+    encoder = (folder / fp32.encoder.file).read_bytes()
     before = elbo(encoder, decoder, images, likelihood)
     parts: dict[str, tuple[bytes, Array, Loss]] = {
         "encoder": (encoder, images, lambda graph: before - elbo(graph, decoder, images, likelihood)),
         "decoder": (decoder, encoded(encoder, images), lambda graph: before - elbo(encoder, graph, images, likelihood)),
     }
     files, reports = {"encoder": fp32.encoder, "decoder": fp32.decoder}, dict(fp32.parity)
+    losses = {}
     for part, (content, inputs, loss) in parts.items():
-        if int8 := quantise(content, inputs, loss):
+        int8, losses[part] = quantise(content, inputs, loss)
+        if int8:
             files[part] = write_graph(folder, f"{part}.int8.onnx", int8)
             reports[part] = _difference(content, int8, inputs)
     if files == {"encoder": fp32.encoder, "decoder": fp32.decoder}:
-        raise VAEError("int8: no layer of these networks gains from it inside the ELBO budget; export fp32 only")
+        least = min(losses.values())
+        reason = (
+            f"the cheapest one costs {least:.2f} nats, more than {SHARE:.2f}" if least < math.inf else "none is wide"
+        )
+        raise VAEError(f"int8: no layer of these networks can be quantised: {reason}; export without --precision int8")
     return replace(
         fp32,
         name="int8",
@@ -133,13 +142,19 @@ def quantised(fp32: Variant, folder: Path, images: Array, likelihood: Likelihood
 
 def elbo(encoder: bytes, decoder: bytes, images: Array, likelihood: Likelihood) -> float:
     """The mean ELBO of images (N, C, H, W) in nats, with four draws of z each, always the same ones."""
-    repeated = np.repeat(images, DRAWS, axis=0)
-    z_mean, z_log_var = (v.astype(np.float64) for v in parity.session(encoder).run(None, {"image": repeated}))
-    epsilon = np.random.default_rng(0).standard_normal((len(z_mean), 1, z_mean.shape[1]))
-    z = z_mean[:, None] + np.exp(0.5 * z_log_var)[:, None] * epsilon
-    (decoded,) = parity.session(decoder).run(None, {"z": z[:, 0].astype(np.float32)})
-    log_p = log_likelihood(repeated[:, None], decoded[:, None], likelihood)
-    return float(bound(log_p, z, z_mean, z_log_var, epsilon).mean())
+    graphs = parity.session(encoder), parity.session(decoder)
+    random = np.random.default_rng(0)
+    bounds = []
+    for start in range(0, len(images), AT_ONCE):
+        some = images[start : start + AT_ONCE]
+        z_mean, z_log_var = (v.astype(np.float64) for v in graphs[0].run(None, {"image": some}))
+        for _ in range(DRAWS):
+            epsilon = random.standard_normal((len(some), 1, z_mean.shape[1]))
+            z = z_mean[:, None] + np.exp(0.5 * z_log_var)[:, None] * epsilon
+            (decoded,) = graphs[1].run(None, {"z": z[:, 0].astype(np.float32)})
+            log_p = log_likelihood(some[:, None], decoded[:, None], likelihood)
+            bounds.append(bound(log_p, z, z_mean, z_log_var, epsilon))
+    return float(np.concatenate(bounds).mean())
 
 
 def encoded(encoder: bytes, images: Array) -> Array:

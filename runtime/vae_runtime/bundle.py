@@ -20,6 +20,7 @@ SCHEMA = 1
 MANIFEST = "bundle.json"
 CHECK_FILE = "check.npz"
 FITS = ("contain", "stretch", "crop", "mnist")
+LEGIBLE = 16  # latent dimensions; the matrices of more fill megabytes when each number has its own line
 LIKELIHOODS = ("bernoulli", "gaussian")
 
 
@@ -122,7 +123,8 @@ class Bundle:
             del values["likelihood"]["log_var"]
         portable = next((v for v in self.variants if "*" in v.providers), self.variants[0])
         values["score_quantiles"] = dict(portable.score_quantiles)
-        return json.dumps({"schema": SCHEMA, **values}, indent=1, allow_nan=False) + "\n"
+        indent = 1 if self.latent_dim <= LEGIBLE else None
+        return json.dumps({"schema": SCHEMA, **values}, indent=indent, allow_nan=False) + "\n"
 
 
 def is_bundle(path: Path) -> bool:

@@ -6,7 +6,7 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -82,8 +82,10 @@ def write_png(picture: Image.Image, file: BinaryIO) -> None:
         file.write(struct.pack(">I", zlib.crc32(kind + content)))
 
 
-def save_gif(images: NDArray[np.floating], target: str | os.PathLike[str], *, scale: int = 1, fps: int = 12) -> None:
-    """Write (N, C, H, W) in [0, 1] as a looping animation, whole or not at all."""
+def save_gif(
+    images: Iterable[NDArray[np.floating]], target: str | os.PathLike[str], *, scale: int = 1, fps: int = 12
+) -> None:
+    """Write images (C, H, W) in [0, 1] as a looping animation, whole or not at all."""
     frames = [sheet(image[None], scale=scale) for image in images]
     with atomic_file(target) as temporary:
         frames[0].save(

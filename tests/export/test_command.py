@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -12,8 +13,8 @@ import torch
 
 import vae_runtime
 from vae_export.__main__ import main
-from vae_export.export import export_checkpoint
-from vae_runtime.bundle import read_bundle
+from vae_export.export import _require_budget, export_checkpoint
+from vae_runtime.bundle import Bundle, GraphFile, Variant, read_bundle
 from vae_runtime.errors import VAEError
 from vae_train.checkpoint import load_checkpoint
 
@@ -129,6 +130,22 @@ def test_int8_stays_inside_the_budget_and_is_smaller(checkpoint, tmp_path):
         model = onnx.load(target / graph.file)
         onnx.checker.check_model(model, full_check=True)
         assert {p.key: p.value for p in model.metadata_props}["precision"] == "int8"
+
+
+def test_a_variant_beyond_the_budget_is_refused_with_its_figure():
+    graph = GraphFile("a.onnx", "", 0)
+    variants = [
+        Variant("fp32", "fp32", ("*",), graph, graph, {}, 0.0),
+        Variant("int8", "int8", (), graph, graph, {}, -0.5),
+    ]
+    _require_budget(Bundle(2, (1, 28, 28), (variants[0], replace(variants[1], elbo_change=-0.29))))
+    with pytest.raises(VAEError, match="int8 loses 0.50 nats of ELBO .* more than the 0.3 allowed"):
+        _require_budget(Bundle(2, (1, 28, 28), tuple(variants)))
+
+
+def test_options_of_a_factory_are_refused_for_a_checkpoint(checkpoint, one_line):
+    status, line = one_line(main, checkpoint, "--latent-dim", 3)
+    assert (status, "--latent-dim are for a factory" in line) == (2, True)
 
 
 def test_what_is_not_a_bundle_is_never_replaced(checkpoint, tmp_path):

@@ -175,3 +175,90 @@ def test_labels_give_concepts(tmp_path, digits, digit_labels):
     assert sum(label.count for label in bundle.labels.values()) == len(digits)
     four = encoder.eval()(torch.from_numpy(digits[digit_labels == 4]).float() / 255)[0]
     np.testing.assert_allclose(bundle.labels["4"].mean, four.mean(0).detach().numpy(), atol=1e-5)
+
+
+class Listed(nn.Module):
+    """Returns a list, or a tuple of one, as modules do."""
+
+    def __init__(self, inner, kind):
+        super().__init__()
+        self.inner, self.kind = inner, kind
+
+    def forward(self, x):
+        value = self.inner(x)
+        return self.kind(value if isinstance(value, tuple) else [value])
+
+
+def test_lists_and_tuples_of_outputs_are_taken(tmp_path):
+    encoder, decoder = dense((1, 8, 8), 2)
+    bundle = export_bundle(Listed(encoder, list), Listed(decoder, tuple), image_shape=(1, 8, 8), latent_dim=2,
+                           output=tmp_path / "x.vae")  # fmt: skip
+    assert bundle.latent_dim == 2
+
+
+class Single(nn.Module):
+    """Insists on float32."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x.float())
+
+
+def test_a_module_that_insists_on_float32_is_compared_in_float32(tmp_path):
+    encoder, decoder = (Single(module) for module in dense((1, 8, 8), 2))
+    bundle = export_bundle(encoder, decoder, image_shape=(1, 8, 8), latent_dim=2, output=tmp_path / "x.vae")
+    assert bundle.variants[0].parity["decoder"]["largest"] < 1e-6
+
+
+def test_what_cannot_be_copied_is_one_line(tmp_path):
+    encoder, decoder = dense((1, 8, 8), 2)
+    decoder[0] = torch.nn.utils.weight_norm(decoder[0])
+    decoder(torch.rand(1, 2))
+    with pytest.raises(VAEError, match="Sequential cannot be copied: .*weight_norm"):
+        export_bundle(encoder, decoder, image_shape=(1, 8, 8), latent_dim=2, output=tmp_path / "x.vae")
+
+
+def test_a_double_precision_output_is_refused_with_its_name(tmp_path):
+    encoder, decoder = dense((1, 8, 8), 2)
+
+    class Double(nn.Module):
+        def forward(self, z):
+            return decoder(z).double()
+
+    with pytest.raises(VAEError, match="Double: image should be float32 .*not float64"):
+        export_bundle(encoder, Double(), image_shape=(1, 8, 8), latent_dim=2, output=tmp_path / "x.vae")
+
+
+def test_transposed_convolutions_of_one_dimension_are_left_alone(tmp_path):
+    class Rows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up = nn.ConvTranspose1d(2, 4, 3, stride=2)
+
+        def forward(self, z):
+            return self.up(z[:, :, None].expand(-1, -1, 4))[..., :-1].sigmoid()[:, None, :, :]
+
+    encoder, _ = dense((1, 4, 8), 2)
+    bundle = export_bundle(encoder, Rows(), image_shape=(1, 4, 8), latent_dim=2, output=tmp_path / "x.vae")
+    assert [v.name for v in bundle.variants] == ["fp32"]
+
+
+def test_int8_of_somebody_elses_modules(tmp_path, digits):
+    encoder, decoder = dense((1, 28, 28), 16)
+    bundle = export_bundle(encoder, decoder, image_shape=(1, 28, 28), latent_dim=16, output=tmp_path / "x.vae",
+                           images=digits, precisions=["fp32", "int8"])  # fmt: skip
+    assert bundle.precisions == ("fp32", "int8")
+    with pytest.raises(VAEError, match="int8 needs images"):
+        export_bundle(encoder, decoder, image_shape=(1, 28, 28), latent_dim=16, output=tmp_path / "y.vae",
+                      precisions=["int8"])  # fmt: skip
+
+
+def test_int8_without_a_wide_layer_says_so(tmp_path, digits):
+    encoder = Heads(nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.ReLU()), 8, 2)
+    decoder = nn.Sequential(nn.Linear(2, 784), nn.Sigmoid(), nn.Unflatten(1, (1, 28, 28)))
+    with pytest.raises(VAEError, match="int8: no layer of these networks can be quantised: none is wide"):
+        export_bundle(encoder, decoder, image_shape=(1, 28, 28), latent_dim=2, output=tmp_path / "x.vae",
+                      images=digits, precisions=["int8"])  # fmt: skip

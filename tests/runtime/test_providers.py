@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,31 @@ def test_a_portable_graph_is_taken_where_no_variant_fits() -> None:
     assert choose_precision("auto", bundle, CPU)[0] == "fp32"
     with pytest.raises(ValueError, match="'int8' is not in this bundle; it has fp32"):
         choose_precision("int8", bundle, CPU)
+
+
+@pytest.mark.parametrize(
+    ("flags", "change", "precision", "reason"),
+    [
+        ({"avx512_vnni"}, -0.1, "int8", "-0.10 nats"),
+        ({"asimddp"}, 0.2, "int8", r"\+0.20 nats"),
+        ({"avx2", "avx512f"}, -0.1, "fp32", "no integer dot-product"),
+        ({"avx_vnni"}, -0.31, "fp32", "-0.31 nats, the budget is 0.3"),
+        ({"avx_vnni"}, None, "fp32", "None nats"),
+    ],
+)
+def test_auto_takes_int8_by_its_rule(
+    monkeypatch: pytest.MonkeyPatch, flags: set[str], change: float | None, precision: str, reason: str
+) -> None:
+    monkeypatch.setattr("vae_runtime.precision.cpu_flags", lambda: flags)
+    graph = GraphFile("a.onnx", "", 0)
+    int8 = Variant("int8", "int8", (CPU,), graph, graph, elbo_change=change)
+    chosen, why = choose_precision(
+        "auto", Bundle(2, (1, 28, 28), (Variant("fp32", "fp32", ("*",), graph, graph), int8)), CPU
+    )
+    assert chosen == precision
+    assert re.search(reason, why)
+
+
+def test_the_cpu_takes_no_provider_options() -> None:
+    with pytest.raises(ProviderError, match="no provider options: foo"):
+        vae_runtime.load(provider="cpu", provider_options={"foo": 1})

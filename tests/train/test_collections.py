@@ -30,7 +30,7 @@ def fill(folder: Path, count: int, size: tuple[int, int] = (40, 30), colour: boo
 def test_sub_folders_are_labels_and_a_tenth_is_held_out(tmp_path: Path) -> None:
     fill(tmp_path / "photos" / "cats", 30)
     fill(tmp_path / "photos" / "dogs" / "small", 20, (50, 60), offset=100)
-    data = load_dataset(str(tmp_path / "photos"), image_size=32)
+    data = load_dataset(str(tmp_path / "photos"), size=(32, 32))
     assert data.image_shape == (3, 32, 32)
     assert data.label_names == ("cats", "dogs")
     assert (len(data.train.images), len(data.test.images)) == (45, 5)
@@ -42,16 +42,16 @@ def test_sub_folders_are_labels_and_a_tenth_is_held_out(tmp_path: Path) -> None:
 
 def test_the_pictures_are_read_once_and_then_mapped(tmp_path: Path, cache: Path) -> None:
     fill(tmp_path / "photos", 12)
-    first = load_dataset(str(tmp_path / "photos"), image_size=16)
+    first = load_dataset(str(tmp_path / "photos"), size=(16, 16))
     (stored,) = cache.rglob("images.bin")
     before = stored.stat().st_mtime_ns
-    second = load_dataset(str(tmp_path / "photos"), image_size=16)
+    second = load_dataset(str(tmp_path / "photos"), size=(16, 16))
     assert stored.stat().st_mtime_ns == before
     assert second.fingerprint == first.fingerprint
     assert isinstance(second.train.images, np.memmap)
     assert second.label_names == ()
     fill(tmp_path / "photos", 1, offset=50)
-    assert len(load_dataset(str(tmp_path / "photos"), image_size=16).train.images) == 12
+    assert len(load_dataset(str(tmp_path / "photos"), size=(16, 16)).train.images) == 12
 
 
 def test_grey_pictures_of_one_size_need_no_option(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_pictures_of_many_sizes_need_image_size(tmp_path: Path) -> None:
 def test_a_damaged_picture_is_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fill(tmp_path / "photos", 120)
     (tmp_path / "photos" / "torn.jpg").write_bytes((tmp_path / "photos" / "0000.jpg").read_bytes()[:300])
-    data = load_dataset(str(tmp_path / "photos"), image_size=16)
+    data = load_dataset(str(tmp_path / "photos"), size=(16, 16))
     assert len(data.train.images) + len(data.test.images) == 120
     shown = capsys.readouterr().err
     assert "torn.jpg: " in shown
@@ -83,7 +83,7 @@ def test_too_many_damaged_pictures_stop_it(tmp_path: Path, cache: Path) -> None:
     fill(tmp_path / "photos", 60)
     (tmp_path / "photos" / "torn.png").write_bytes(b"\x89PNG")
     with pytest.raises(VAEError, match=r"1 of 61 images are damaged, beginning with .*torn.png"):
-        load_dataset(str(tmp_path / "photos"), image_size=16)
+        load_dataset(str(tmp_path / "photos"), size=(16, 16))
     assert not list(cache.rglob("*.bin"))
 
 

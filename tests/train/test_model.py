@@ -17,9 +17,9 @@ def test_any_supported_image_shape_comes_back(networks: str, shape: tuple[int, i
 
 
 def test_networks_grow_by_halving_until_sixteen_pixels() -> None:
-    assert halvings((1, 28, 28)) == (1, 14, 14)
-    assert halvings((3, 64, 64)) == (2, 16, 16)
-    assert halvings((3, 128, 128)) == (3, 16, 16)
+    assert halvings((1, 28, 28), 16) == (1, 14, 14)
+    assert halvings((3, 64, 64), 16) == (2, 16, 16)
+    assert halvings((3, 128, 128), 16) == (3, 16, 16)
 
 
 def test_an_image_size_that_cannot_be_halved_is_refused_with_one_that_can() -> None:

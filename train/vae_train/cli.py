@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from vae_train.data import load_dataset, without_test
 from vae_train.distributed import joined
 from vae_train.evaluation import active_units, evaluate_elbo, importance_weighted_bound
 from vae_train.loop import Trainer, train
+from vae_train.model import require_size
 
 CONTINUE = 130  # the exit status of a process that Ctrl-C ended
 
@@ -81,9 +84,16 @@ def train_command(
     if resume and not path.exists():
         raise VAEError(f"{path}: no such checkpoint, so there is nothing to resume")
     keep_large_buffers()
+    size = (image_size, image_size) if image_size else None
+    if size:
+        require_size((1, *size), PRESETS[preset].networks)
+    if compiled and not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++")):
+        raise VAEError("--compile needs a C++ compiler: install g++ or clang++, or leave it out")
     with joined(_device(device)) as (world, own_device):
+        if world.is_main:
+            report.prepare(output)
         # The first process alone downloads or converts what the others then find.
-        dataset = world.first_alone(lambda: load_dataset(data, limit, image_size=image_size))
+        dataset = world.first_alone(lambda: load_dataset(data, limit, size=size))
         if validation:
             dataset = without_test(dataset, validation)
         config = replace(
@@ -100,9 +110,7 @@ def train_command(
         trainer = Trainer(replace(config, epochs=epochs) if epochs else config, dataset, own_device, world)
         if resume:
             trainer.resume(path)
-        if world.is_main:
-            report.prepare(output)
-        history = report.History(output / "history.csv", trainer.position.epoch)
+        history = report.History(output / "history.csv")
         with _interrupt(world.is_main) as interrupted:
             finished = train(trainer, path, interrupted, _each_epoch(trainer, history, output))
         if not finished:
@@ -136,9 +144,8 @@ def evaluate_command(
     columns = []
     for path in checkpoint:
         saved = load_checkpoint(path)
-        channels, height, _ = saved.config.image_shape
-        size = None if data == "mnist" else height
-        images = load_dataset(data, limit, image_size=size, channels=channels).test.images
+        channels, *size = saved.config.image_shape
+        images = load_dataset(data, limit, size=(size[0], size[1]), channels=channels).test.images
         if images.shape[1:] != saved.config.image_shape:
             raise VAEError(f"{path}: made for images {saved.config.image_shape}, not {images.shape[1:]}")
         columns.append(_column(saved, images, samples, importance, seed))
@@ -176,12 +183,13 @@ def interval(values: NDArray[np.float64]) -> str:
 def _device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise VAEError(f"--device {name}: not a device; use auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
+    kind, _, index = name.partition(":")
+    if name != "cpu" and not (kind == "cuda" and (index.isdigit() or name == "cuda")):
+        raise VAEError(f"--device {name}: not a device; use auto, cpu, cuda or cuda:N")
+    if kind == "cuda" and not torch.cuda.is_available():
         raise VAEError(f"--device {name}: this torch finds no usable CUDA device")
+    if int(index or 0) and int(index) >= torch.cuda.device_count():
+        raise VAEError(f"--device {name}: torch finds {torch.cuda.device_count()} CUDA devices, numbered from 0")
     return name
 
 
@@ -189,7 +197,7 @@ def _each_epoch(trainer: Trainer, history: report.History, output: Path) -> Call
     def row(values: dict[str, float], seconds: float) -> None:
         if not trainer.world.is_main:
             return
-        history.append(values, seconds)
+        history.write(trainer.history, seconds)
         report.write_epoch_grid(trainer, output)
         train_sum = values["train_reconstruction"] + values["train_kl"]
         test_sum = values["test_reconstruction"] + values["test_kl"]

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from vae_runtime.arrays import load_numpy
 from vae_runtime.bundle import Preprocess
 from vae_runtime.errors import VAEError
-from vae_runtime.files import atomic_directory
+from vae_runtime.files import atomic_directory, sync
 from vae_runtime.images import DAMAGED, check_images, pictures_in, read_picture
 from vae_train.mnist import cache_directory
 
@@ -43,16 +43,16 @@ class Collection:
     names: tuple[str, ...]
 
 
-def read_folder(folder: Path, image_size: int | None, channels: int | None = None) -> Collection:
-    """The pictures in a folder, cropped to image_size × image_size; its sub-folders are the labels.
+def read_folder(folder: Path, size: tuple[int, int] | None, channels: int | None = None) -> Collection:
+    """The pictures in a folder, cropped to `size` (height, width); its sub-folders are the labels.
 
-    Damaged pictures are named on stderr and left out. Raises VAEError without pictures, when sizes differ and
-    `image_size` is None, or when more than one picture in a hundred is damaged.
+    Damaged pictures are named on stderr and left out. Raises VAEError without pictures, when their sizes differ and
+    `size` is None, or when more than one picture in a hundred is damaged.
     """
     files = pictures_in(folder)
     if not files:
         raise VAEError(f"{folder}: no images in this folder")
-    shape = _shape(folder, files, image_size, channels)
+    shape = _shape(folder, files, size, channels)
     return _mapped(folder, files, shape, lambda target: _convert_pictures(folder, files, shape, target))
 
 
@@ -76,8 +76,13 @@ def _mapped(folder: Path, files: Sequence[Path], shape: Shape, convert: Callable
             cache.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise VAEError(f"{cache.parent}: cannot be created: {error.strerror}") from None
-        with atomic_directory(cache) as target:
-            convert(target)
+        try:
+            with atomic_directory(cache) as target:
+                convert(target)
+                sync(target / IMAGES)
+        except VAEError:
+            if not (cache / INDEX).is_file():  # unless another run has just converted the same
+                raise
     index = json.loads((cache / INDEX).read_text("utf-8"))
     images = np.memmap(cache / IMAGES, np.uint8, "r", shape=(len(index["labels"]), *shape))
     return Collection(images, np.array(index["labels"], np.int64), tuple(index["names"]))
@@ -112,7 +117,7 @@ def _labels_beside(path: Path, n: int) -> tuple[tuple[str, ...], NDArray[np.int6
     return (), np.zeros(n, np.int64)
 
 
-def _shape(folder: Path, files: Sequence[Path], image_size: int | None, channels: int | None) -> Shape:
+def _shape(folder: Path, files: Sequence[Path], size: tuple[int, int] | None, channels: int | None) -> Shape:
     """From --image-size, else the size that the probed pictures share; grey if all of them are."""
     sizes, colourful = set(), False
     for path in files[:: max(1, len(files) // PROBED)]:
@@ -123,12 +128,14 @@ def _shape(folder: Path, files: Sequence[Path], image_size: int | None, channels
         except DAMAGED:
             continue
         colourful |= bool(np.ptp(pixels, axis=2).max() > 8)
-    if image_size is None:
+    if not sizes:
+        raise VAEError(f"{folder}: its images are damaged, beginning with {files[0]}")
+    if size is None:
         if len(sizes) != 1:
             raise VAEError(f"{folder}: its images differ in size; say which to train on with --image-size")
         ((width, height),) = sizes
     else:
-        width = height = image_size
+        height, width = size
     if width not in SIZES or height not in SIZES:
         raise VAEError(f"{folder}: images of {width}×{height}; scale them to 16 … 128 pixels with --image-size")
     return channels or (3 if colourful else 1), height, width
@@ -145,12 +152,13 @@ def _key(folder: Path, files: Sequence[Path], shape: Shape) -> str:
 
 def _convert_pictures(folder: Path, files: Sequence[Path], shape: Shape, target: Path) -> None:
     names = sorted({_label(folder, path) for path in files})
+    number = {name: i for i, name in enumerate(names)}
     labels: list[int] = []
     bad: list[str] = []
     with (target / IMAGES).open("wb") as file:
         for path, image in _prepared(files, shape, bad):
             file.write(np.rint(image * 255).astype(np.uint8).tobytes())
-            labels.append(names.index(_label(folder, path)))
+            labels.append(number[_label(folder, path)])
     if len(bad) > MOST_BAD * len(files):
         raise VAEError(f"{folder}: {len(bad)} of {len(files)} images are damaged, beginning with {bad[0]}")
     _write_index(target, names if len(names) > 1 else [], labels)

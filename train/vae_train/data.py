@@ -58,14 +58,14 @@ class Dataset:
 
 
 def load_dataset(
-    source: str, limit: int | None = None, *, image_size: int | None = None, channels: int | None = None
+    source: str, limit: int | None = None, *, size: tuple[int, int] | None = None, channels: int | None = None
 ) -> Dataset:
     """Read 'mnist' (fetched once into the user's cache), a folder of IDX files, gzipped or not, a folder of pictures
     whose sub-folders are labels, or a .npy or .npz file.
 
-    `limit` keeps the first images of both splits; `image_size` (and `channels`, by default what the pictures are) is
-    what pictures are brought to. Pictures and numpy files have no test split: a tenth, at most 10,000, is held out.
-    Raises VAEError naming the file that is missing or wrong.
+    `limit` keeps the first images of both splits; `size` (height, width) and `channels`, by default what the pictures
+    are, is what pictures are brought to. Pictures and numpy files have no test split: a tenth, at most 10,000, is held
+    out. Raises VAEError naming the file that is missing or wrong.
     """
     path = mnist.fetch() if source == "mnist" else Path(source)
     if path.suffix in (".npy", ".npz"):
@@ -75,9 +75,10 @@ def load_dataset(
     elif any(_exists(path, part) for part in PARTS) or not pictures_in(path):
         data = _read_idx_folder(path)
     else:
-        data = _held_out(read_folder(path, image_size, channels))
-    if image_size and data.image_shape[1:] != (image_size, image_size):
-        raise VAEError(f"{path}: its images are {data.image_shape[1]}×{data.image_shape[2]}, not --image-size")
+        data = _held_out(read_folder(path, size, channels))
+    if size and data.image_shape[1:] != size:
+        found = f"{data.image_shape[1]}×{data.image_shape[2]}"
+        raise VAEError(f"{path}: its images are {found}, not {size[0]}×{size[1]}; only pictures are scaled")
     return replace(data, train=data.train.first(limit), test=data.test.first(limit)) if limit else data
 
 

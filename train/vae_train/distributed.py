@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -17,6 +18,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 Result = TypeVar("Result")
+PATIENCE = timedelta(hours=12)  # for `first_alone`: the first process may convert a large folder
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def joined(device: str) -> Iterator[tuple[World, str]]:
     if device == "cuda":
         device = f"cuda:{local}"
         torch.cuda.set_device(local)
-    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
     try:
         yield World(rank, size), device
     finally:

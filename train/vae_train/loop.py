@@ -91,7 +91,7 @@ class Trainer:
                 step = position.epoch * self.steps_per_epoch + position.step
                 rate = learning_rate(self.config, step, total_steps)
                 *sums, stop = self.world.sum([*self._step(images, count, rate), interrupted()], self.device)
-                self._refuse_divergence(sums, step, rate)
+                self._refuse_divergence(sums, count, step, rate)
                 position.sums = [a + b for a, b in zip(position.sums, sums, strict=True)]
                 position.step += 1
                 if position.step % 50 == 0:
@@ -126,14 +126,14 @@ class Trainer:
     def _kl_weight(self) -> float:
         return self.config.kl_weight
 
-    def _refuse_divergence(self, sums: list[float], step: int, rate: float) -> None:
-        pixels = self.data.train.images[0].size
-        large = not abs(sum(sums)) < EXPLODED * self.config.batch_size * pixels / 784
+    def _refuse_divergence(self, sums: list[float], count: int, step: int, rate: float) -> None:
+        loss = sum(sums) / count
+        large = not abs(loss) < EXPLODED * self.data.train.images[0].size / 784
         self.exploding = self.exploding + 1 if large else 0
-        if not math.isfinite(sum(sums)) or self.exploding == EXPLODED_STEPS:
+        if not math.isfinite(loss) or self.exploding == EXPLODED_STEPS:
             raise VAEError(
-                f"the loss is {sum(sums) / self.config.batch_size:g} nats per image at step {step} with the learning "
-                f"rate {rate:g}: training diverged; the last checkpoint is kept"
+                f"the loss is {loss:g} nats per image at step {step} with the learning rate {rate:g}: "
+                "training diverged; the last checkpoint is kept"
             )
 
     def _close_epoch(self) -> None:
@@ -155,6 +155,11 @@ class Trainer:
         """Write the run's whole state to `path`, ready for `resume` and for the exporter."""
         if not self.world.is_main:
             return
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):  # the last step's loss came before it
+            raise VAEError(
+                f"weights are no longer finite after step {self.position.step} of epoch {self.position.epoch + 1}: "
+                "training diverged; the last checkpoint is kept"
+            )
         self.training = self._describe()
         checkpoint.save_contents(
             path,
@@ -235,7 +240,8 @@ def train(
     `report` gets each epoch's row of history and its seconds.
     """
     while not trainer.finished:
-        if interrupted():
+        # One process may have been told while it saved: all of them stop, or none.
+        if trainer.world.sum([interrupted()], trainer.device)[0]:
             trainer.save(path)
             return False
         began = time.perf_counter()

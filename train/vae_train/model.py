@@ -17,6 +17,7 @@ from torch.nn import functional
 from vae_runtime.errors import VAEError
 
 Shape = tuple[int, int, int]
+SMALLEST_SIDES = {"reference": 16, "deep": 8}  # the image is halved until its sides are at most so long
 
 
 class DownConv(nn.Conv2d):
@@ -95,14 +96,14 @@ def build_vae(
     """
     build = {"reference": _reference, "deep": _deep}[networks]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed CUDA as well
         encoder, decoder = build(image_shape, latent_dim)
         log_var = nn.Parameter(torch.full((image_shape[0],), -3.0)) if likelihood == "gaussian" else None
         return VAE(encoder, decoder, log_var)
 
 
 def _reference(image_shape: Shape, latent_dim: int) -> tuple[Encoder, Decoder]:
-    stages, height, width = halvings(image_shape)
+    stages, height, width = halvings(image_shape, SMALLEST_SIDES["reference"])
     hidden = max(32, 4 * latent_dim)
     down: list[nn.Module] = [conv(image_shape[0], 32), nn.ReLU()]
     for stage in range(stages):
@@ -123,7 +124,7 @@ def _deep(image_shape: Shape, latent_dim: int) -> tuple[Encoder, Decoder]:
     At 28×28×1 the decoder costs 3.82 million multiplications (the reference's costs 3.85), the encoder 3.0
     (18.7).
     """
-    stages, height, width = halvings(image_shape, largest=8)
+    stages, height, width = halvings(image_shape, SMALLEST_SIDES["deep"])
     hidden = max(64, 4 * latent_dim)
     down: list[nn.Module] = [DownConv(image_shape[0], 32), nn.ReLU()]
     for stage in range(1, stages):
@@ -138,7 +139,12 @@ def _deep(image_shape: Shape, latent_dim: int) -> tuple[Encoder, Decoder]:
     return Encoder(nn.Sequential(*down), hidden, latent_dim), Decoder(nn.Sequential(*up))
 
 
-def halvings(image_shape: Shape, largest: int = 16) -> tuple[int, int, int]:
+def require_size(image_shape: Shape, networks: str) -> None:
+    """Raise VAEError for an image size that the networks' halvings don't divide."""
+    halvings(image_shape, SMALLEST_SIDES[networks])
+
+
+def halvings(image_shape: Shape, largest: int) -> tuple[int, int, int]:
     """How often the image is halved until its sides are at most `largest`, and the height and width then."""
     _, height, width = image_shape
     stages = 1
@@ -147,7 +153,10 @@ def halvings(image_shape: Shape, largest: int = 16) -> tuple[int, int, int]:
     if height % (1 << stages) or width % (1 << stages):
         step = 1 << stages
         near = f"{max(1, height // step) * step}×{max(1, width // step) * step}"
-        raise VAEError(f"images of {height}×{width} cannot be halved {stages} times; {near} can: use --image-size")
+        raise VAEError(
+            f"images of {height}×{width} cannot be halved {stages} times; {near} can: scale them "
+            "(--image-size does it for pictures)"
+        )
     return stages, height >> stages, width >> stages
 
 

@@ -31,7 +31,10 @@ class KerasRMSprop(torch.optim.Optimizer):
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
             gradients = [p.grad for p in parameters]
-            velocity = [self.state[p].setdefault("velocity", torch.zeros_like(p)) for p in parameters]
+            for p in parameters:
+                if "velocity" not in self.state[p]:
+                    self.state[p]["velocity"] = torch.zeros_like(p)
+            velocity = [self.state[p]["velocity"] for p in parameters]
             torch._foreach_mul_(velocity, group["rho"])
             torch._foreach_addcmul_(velocity, gradients, gradients, value=1 - group["rho"])
             denominator = torch._foreach_add(velocity, group["eps"])
@@ -57,7 +60,9 @@ class Muon(torch.optim.Optimizer):
         loss = closure() if closure is not None else None
         for group in self.param_groups:
             for p in (p for p in group["params"] if p.grad is not None):
-                velocity = self.state[p].setdefault("velocity", torch.zeros_like(p))
+                if "velocity" not in self.state[p]:
+                    self.state[p]["velocity"] = torch.zeros_like(p)
+                velocity = self.state[p]["velocity"]
                 velocity.lerp_(p.grad, 1 - group["momentum"])
                 nesterov = p.grad.lerp(velocity, group["momentum"]).flatten(1)
                 rows, columns = nesterov.shape

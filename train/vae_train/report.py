@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ COLUMNS = ("epoch", "train_reconstruction", "train_kl", "test_reconstruction", "
 SCATTERED = 10_000
 FRAMES = "grids"
 HELD = 8  # frames
+MOST_FRAMES, MOST_PIXELS = 60, 840  # of learning.gif
 
 
 def prepare(folder: Path) -> None:
@@ -35,22 +37,22 @@ def prepare(folder: Path) -> None:
 
 
 class History:
-    """history.csv: one row per epoch, losses in nats per image and the wall-clock seconds."""
+    """history.csv: one row per epoch, losses in nats per image and the wall-clock seconds (empty where unknown)."""
 
-    def __init__(self, path: Path, epochs_done: int) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        rows = []
-        if epochs_done and path.is_file():
+        self.seconds: dict[int, str] = {}
+        if path.is_file():
             with path.open(newline="") as file:
-                rows = list(csv.DictReader(file))
-        self.rows = [row for row in rows if int(row["epoch"]) <= epochs_done]
+                self.seconds = {int(row["epoch"]): row["seconds"] for row in csv.DictReader(file)}
 
-    def append(self, values: dict[str, float], seconds: float) -> None:
-        self.rows.append({k: str(v) for k, v in values.items()} | {"seconds": f"{seconds:.1f}"})
+    def write(self, history: Sequence[Mapping[str, float]], seconds: float) -> None:
+        """Every epoch of a run, whose last one took `seconds`."""
+        self.seconds[len(history)] = f"{seconds:.1f}"
         with atomic_file(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows({**row, "seconds": self.seconds.get(i, "")} for i, row in enumerate(history, 1))
 
 
 def write_epoch_grid(trainer: Trainer, folder: Path) -> None:
@@ -63,10 +65,17 @@ def write_epoch_grid(trainer: Trainer, folder: Path) -> None:
 def _write_animation(trainer: Trainer, folder: Path) -> None:
     """learning.gif: the grids of all epochs, the last one held for a while."""
     paths = [folder / FRAMES / f"{epoch:03d}.png" for epoch in range(1, trainer.config.epochs + 1)]
-    frames = [np.asarray(Image.open(path).convert("RGB")) for path in paths if path.is_file()]
-    if frames:
-        images = np.stack(frames + frames[-1:] * HELD).transpose(0, 3, 1, 2) / np.float32(255)
-        save_gif(images, folder / "learning.gif", fps=4)
+    paths = [path for path in paths if path.is_file()]
+    if paths:
+        shown = paths[:: -(-len(paths) // MOST_FRAMES)]
+        save_gif((_frame(path) for path in [*shown, *paths[-1:] * HELD]), folder / "learning.gif", fps=4)
+
+
+def _frame(path: Path) -> NDArray[np.float32]:
+    """A stored grid (3, H, W) in [0, 1], reduced to at most 840 pixels."""
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").reduce(-(-picture.width // MOST_PIXELS))
+    return np.asarray(small, np.float32).transpose(2, 0, 1) / np.float32(255)
 
 
 def write_pictures(trainer: Trainer, folder: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 COMPONENTS = 4
-MAX_MIXTURE_DIM = 16  # beyond it a full covariance per component has more numbers than the labels support
+MAX_MIXTURE_DIM = 16  # beyond it covariances are diagonal and there is one component: full ones would fill megabytes
 
 
 def label_statistics(z_mean: Array, log_var: Array, labels: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
@@ -24,6 +24,8 @@ def label_statistics(z_mean: Array, log_var: Array, labels: NDArray[np.int64], n
     for label in np.unique(labels):
         mean, variance = z_mean[labels == label], np.exp(log_var[labels == label])
         covariance = _covariance(mean - mean.mean(0), variance, np.ones(len(mean)))
+        if mean.shape[1] > MAX_MIXTURE_DIM:
+            covariance = np.diag(np.diag(covariance))
         statistics[names[label]] = {
             "count": len(mean),
             "mean": mean.mean(0).tolist(),

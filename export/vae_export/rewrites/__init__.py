@@ -13,7 +13,9 @@ PASSES = (fold_pad, fold_crop, separate_last_convolution, split_phases)
 
 
 def rewrite(model: onnx.ModelProto) -> onnx.ModelProto | None:
-    """The same function with every pass applied wherever it fits; None where none did."""
+    """The same function with every pass applied wherever it fits; None where none did, or with branches or loops."""
+    if any(attribute.HasField("g") for node in model.graph.node for attribute in node.attribute):
+        return None
     editor = Editor(model)
     changed = False
     for rule in PASSES:

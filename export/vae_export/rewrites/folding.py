@@ -42,6 +42,9 @@ def fold_crop(editor: Editor) -> bool:
         crop = editor.sole_consumer(conv.output[0])
         if crop is None or crop.op_type != "Slice" or _auto_padded(conv) or "output_shape" in attributes(conv):
             continue
+        weight = editor.constant(conv.input[1])
+        if weight is None or weight.ndim != 4:
+            continue
         bounds = [editor.constant(name) for name in crop.input[1:]]
         if len(bounds) < 3 or any(bound is None for bound in bounds):
             continue

@@ -82,7 +82,12 @@ def separate_last_convolution(editor: Editor) -> bool:
 def _upsampling(editor: Editor, node: onnx.NodeProto) -> Upsampling | None:
     settings = attributes(node)
     weight = editor.constant(node.input[1])
-    if weight is None or weight.ndim != 4 or (bias := _bias(editor, node, weight.shape[1])) is None:
+    if (
+        weight is None
+        or weight.ndim != 4
+        or weight.dtype != np.float32
+        or (bias := _bias(editor, node, weight.shape[1])) is None
+    ):
         return None
     kernel = weight.shape[2:]
     pads, extra = settings.get("pads", [0, 0, 0, 0]), settings.get("output_padding", [0, 0])
@@ -97,7 +102,7 @@ def _same_convolution(editor: Editor, node: onnx.NodeProto) -> tuple[Array, Arra
     """Weight, bias and leading pads of a stride-1 convolution that keeps the size and has few output channels."""
     settings = attributes(node)
     weight = editor.constant(node.input[1]) if node.op_type == "Conv" else None
-    if weight is None or weight.ndim != 4 or weight.shape[0] > WIDEST:
+    if weight is None or weight.ndim != 4 or weight.dtype != np.float32 or weight.shape[0] > WIDEST:
         return None
     bias = _bias(editor, node, weight.shape[0])
     pads = settings.get("pads", [0, 0, 0, 0])

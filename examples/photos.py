@@ -2,7 +2,8 @@
 
 Usage: python examples/photos.py [-n 2000] [-o photos]
 
-Then: vae-train --data photos --image-size 64 --latent-dim 8 --likelihood gaussian --preset quick -o runs/photos
+Then: vae-train --data photos --image-size 64 --latent-dim 8 --likelihood gaussian --preset quick --epochs 25 \\
+          -o runs/photos
 """
 
 import argparse

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vae_train import report
 from vae_train.__main__ import evaluate, main
 from vae_train.checkpoint import load_checkpoint, load_contents
 
@@ -50,6 +51,14 @@ def test_ctrl_c_saves_and_resume_ends_with_the_bytes_of_an_uninterrupted_run(sam
     assert [row.partition(",")[0] for row in rows] == ["epoch", "1", "2", "3"]
 
 
+def test_a_lost_row_of_the_history_comes_back_with_the_next_epoch(tmp_path: Path) -> None:
+    rows = [dict.fromkeys(report.COLUMNS[:-1], float(i)) | {"epoch": i} for i in (1, 2, 3)]
+    report.History(tmp_path / "history.csv").write(rows[:1], 1.5)
+    report.History(tmp_path / "history.csv").write(rows, 2.5)  # killed between the second checkpoint and its row
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert [(line.split(",")[0], line.split(",")[-1]) for line in lines[1:]] == [("1", "1.5"), ("2", ""), ("3", "2.5")]
+
+
 def test_an_existing_run_is_not_overwritten(sample_folder: Path, tmp_path: Path, one_line) -> None:
     (tmp_path / "model.pt").write_text("mine")
     status, line = one_line(main, "--data", sample_folder, *SMALL, "-o", ".")
@@ -86,7 +95,10 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_no_checkpoint(sample_folder
         (["--data", "."], "train-images-idx3-ubyte (or train-images-idx3-ubyte.gz) is missing"),
         (["--data", "SAMPLE", "--device", "cuda:99"], "--device cuda:99"),
         (["--data", "SAMPLE", "--device", "abacus"], "--device abacus: not a device"),
+        (["--data", "SAMPLE", "--device", "mps"], "--device mps: not a device"),
         (["--data", "SAMPLE", "--resume"], "nothing to resume"),
+        (["--data", "SAMPLE", "--image-size", "25"], "images of 25×25 cannot be halved"),
+        (["--data", "SAMPLE", "--image-size", "32"], "its images are 28×28, not 32×32"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line(sample_folder: Path, tmp_path: Path, one_line, arguments, reason) -> None:

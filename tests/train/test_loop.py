@@ -107,6 +107,25 @@ def test_a_checkpoint_holds_no_wall_clock_and_loads_with_weights_only(config, da
     }
 
 
+def test_bfloat16_trains_float32_weights(config, data) -> None:
+    trainer = Trainer(replace(config, epochs=3, amp=True), data)
+    while not trainer.finished:
+        trainer.run_epoch(lambda: False)
+    assert {p.dtype for p in trainer.model.parameters()} == {torch.float32}
+    assert trainer.history[-1]["test_elbo"] > trainer.history[0]["test_elbo"] + 20
+
+
+def test_weights_that_are_no_longer_finite_never_replace_a_checkpoint(config, data, tmp_path: Path) -> None:
+    trainer = Trainer(config, data)
+    trainer.save(tmp_path / "model.pt")
+    before = (tmp_path / "model.pt").read_bytes()
+    with torch.no_grad():
+        next(trainer.model.parameters())[0] = torch.nan
+    with pytest.raises(VAEError, match="no longer finite .*the last checkpoint is kept"):
+        trainer.save(tmp_path / "model.pt")
+    assert (tmp_path / "model.pt").read_bytes() == before
+
+
 def test_a_shifted_image_keeps_its_ink_and_moves_by_its_offset() -> None:
     images = torch.zeros(64, 1, 28, 28)
     images[:, :, 14, 14] = 1

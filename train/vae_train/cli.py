@@ -90,8 +90,6 @@ def train_command(
     if compiled and not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++")):
         raise VAEError("--compile needs a C++ compiler: install g++ or clang++, or leave it out")
     with joined(_device(device)) as (world, own_device):
-        if world.is_main:
-            report.prepare(output)
         # The first process alone downloads or converts what the others then find.
         dataset = world.first_alone(lambda: load_dataset(data, limit, size=size))
         if validation:
@@ -110,6 +108,8 @@ def train_command(
         trainer = Trainer(replace(config, epochs=epochs) if epochs else config, dataset, own_device, world)
         if resume:
             trainer.resume(path)
+        if world.is_main:
+            report.prepare(output)
         history = report.History(output / "history.csv")
         with _interrupt(world.is_main) as interrupted:
             finished = train(trainer, path, interrupted, _each_epoch(trainer, history, output))

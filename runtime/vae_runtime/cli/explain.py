@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from vae_runtime.cli.inputs import images_argument, preprocess_options, read
 from vae_runtime.cli.options import PATH, load_model, model_options, require_suffix
-from vae_runtime.cli.transform import images_argument, preprocess_options, read
 from vae_runtime.errors import VAEError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

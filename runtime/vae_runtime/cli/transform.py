@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterator
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from vae_runtime.cli.inputs import encoded, images_argument, preprocess_options, read_all
 from vae_runtime.cli.options import (
     PATH,
     finite,
@@ -19,7 +18,6 @@ from vae_runtime.cli.options import (
     model_options,
     output_option,
     pair,
-    progress_wanted,
     require_suffix,
 )
 from vae_runtime.cli.output import announce, write_images, write_picture
@@ -29,74 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vae_runtime.latents import Latents
     from vae_runtime.vae import VAE
-
-AT_ONCE = 1024
-Command = TypeVar("Command", bound=Callable[..., Any])
-images_argument = click.argument("images", nargs=-1, required=True, type=PATH)
-
-
-def preprocess_options(command: Command) -> Command:
-    """--fit and --invert; without them the bundle's own."""
-    for option in (
-        click.option("--invert", is_flag=True, help="Dark ink on light paper."),
-        click.option(
-            "--fit", type=click.Choice(["contain", "stretch", "crop", "mnist"]), help="Default: the bundle's."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def read(
-    vae: VAE, paths: tuple[Path, ...], options: dict[str, Any], limit: int | None = None
-) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-    """Names and images (n, C, H, W) of all files and folders, 1,024 at a time; at least one, at most `limit`.
-
-    Takes --fit and --invert out of `options`. On a terminal stderr says after a second how far it is.
-    """
-    import numpy as np
-
-    from vae_runtime.bundle import Preprocess
-    from vae_runtime.images import read_images
-
-    own = vae.bundle.preprocess
-    preprocess = Preprocess(options.pop("fit") or own.fit, options.pop("invert") or own.invert)
-    items = islice(read_images(paths, vae.image_shape, preprocess), limit)
-    began, done = time.monotonic(), 0
-    while part := list(islice(items, AT_ONCE)):
-        yield [item.name for item in part], np.stack([item.image for item in part])
-        done += len(part)
-        if progress_wanted() and time.monotonic() - began > 1:
-            click.echo(f"\r{done:,} images", err=True, nl=False)
-    if not done:
-        raise VAEError(f"{paths[0]}: no images in it")
-    if progress_wanted() and time.monotonic() - began > 1:
-        click.echo("\r\033[K", err=True, nl=False)
-
-
-def read_all(
-    vae: VAE, paths: tuple[Path, ...], options: dict[str, Any], limit: int | None = None
-) -> NDArray[np.float32]:
-    """All the images at once, (N, C, H, W)."""
-    import numpy as np
-
-    return np.concatenate([images for _, images in read(vae, paths, options, limit)])
-
-
-def encoded(vae: VAE, paths: tuple[Path, ...], options: dict[str, Any]) -> Latents:
-    """The latents of all files and folders, with their names."""
-    import numpy as np
-
-    from vae_runtime.latents import Latents
-
-    names: list[str] = []
-    parts = []
-    for some, images in read(vae, paths, options):
-        names += some
-        parts.append(vae.encode(images))
-    return Latents(tuple(names), *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 @click.command()

@@ -22,7 +22,7 @@ def check_images(images: Any, shape: Shape) -> Array:
     another dtype, ValueError for another shape, NaN, or values outside [0, 1].
     """
     array = np.asarray(images)
-    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
+    if array.dtype.kind != "f" and array.dtype != np.uint8:
         raise TypeError(f"images must be floating point in [0, 1] or uint8, not {array.dtype}")
     if shape[0] == 1 and array.ndim in (2, 3):
         array = array.reshape(-1 if array.size else 0, 1, *array.shape[-2:])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,17 +62,22 @@ class Graph:
         if n == 1 or n == size:
             return tuple(self._run(session, array))
         results = tuple(np.empty((n, *shape), np.float32) for shape in self.outputs.values())
+        waiting = deque(range(0, n, size))
 
-        def run(start: int) -> None:
-            for result, value in zip(results, self._run(session, array[start : start + size]), strict=True):
-                result[start : start + size] = value
+        def work() -> None:
+            while True:
+                try:
+                    start = waiting.popleft()
+                except IndexError:
+                    return
+                for result, value in zip(results, self._run(session, array[start : start + size]), strict=True):
+                    result[start : start + size] = value
 
-        starts = range(0, n, size)
-        if pool is None or len(starts) < 2:
-            for start in starts:
-                run(start)
-        else:
-            list(pool.map(run, starts))
+        helpers = [pool.submit(work) for _ in range(min(self.threads, len(waiting)) - 1)] if pool else []
+        work()  # this thread is one of them
+        for helper in helpers:
+            if not helper.cancel():  # it may still wait behind other callers' chunks
+                helper.result()
         return results
 
     def _run(self, session: Any, array: Array) -> list[Array]:
@@ -109,7 +115,7 @@ class Graph:
                 )
             if self._built is None or self._built[0] != os.getpid():
                 concurrent = self.threads > 1 and self.provider.name == CPU
-                pool = _pool(self.threads) if concurrent else None
+                pool = _pool(self.threads - 1) if concurrent else None
                 # A session of the parent is left alone: freeing it in a forked child may hang.
                 self._abandoned = self._built
                 self._built = (os.getpid(), self._build(), pool)

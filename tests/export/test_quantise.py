@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from vae_export.graphs import export_graph
-from vae_export.quantise import SHARE, quantise, worthwhile
+from vae_export.quantise import quantise, worthwhile
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_wide_layers_are_chosen_each_with_the_relu_behind_it(content: bytes) -> 
 
 
 def test_a_quantised_activation_begins_at_zero(content: bytes, latents: np.ndarray) -> None:
-    int8, _ = quantise(content, latents, lambda graph: 0.0)
+    int8, _ = quantise(content, latents, lambda graph: 0.0, 0.1)
     assert int8 is not None
     graph = onnx.load_from_string(int8).graph
     assert "Relu" not in {node.op_type for node in graph.node}  # the bytes' lower end takes its place
@@ -50,16 +50,16 @@ def test_a_quantised_activation_begins_at_zero(content: bytes, latents: np.ndarr
 
 
 def test_layers_go_back_to_fp32_until_the_loss_fits(content: bytes, latents: np.ndarray) -> None:
-    cost = {2: 2 * SHARE, 1: 0.5 * SHARE, 0: 0.0}
+    cost = {2: 0.2, 1: 0.05}
     for losses, kept in ((lambda graph: 0.0, 2), (lambda graph: cost[quantised_layers(graph)], 1)):
-        graph, lost = quantise(content, latents, losses)
+        graph, lost = quantise(content, latents, losses, 0.1)
         assert graph is not None
         assert (quantised_layers(graph), lost) == (kept, losses(graph))
-    assert quantise(content, latents, lambda graph: 2 * SHARE) == (None, 2 * SHARE)
+    assert quantise(content, latents, lambda graph: 0.2, 0.1) == (None, 0.2)
 
 
 def test_the_metadata_says_int8(content: bytes, latents: np.ndarray) -> None:
-    int8, _ = quantise(content, latents, lambda graph: 0.0)
+    int8, _ = quantise(content, latents, lambda graph: 0.0, 0.1)
     assert int8 is not None
     model = onnx.load_from_string(int8)
     assert {entry.key: entry.value for entry in model.metadata_props}["precision"] == "int8"

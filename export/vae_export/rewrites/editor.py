@@ -20,6 +20,7 @@ class Editor:
         graph = self.model.graph
         self.nodes = list(graph.node)
         self.constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        self.shapes = _static_shapes(model)
         self.outputs = {output.name for output in graph.output}
         self._absorb_constant_nodes()
         self._fresh = 0
@@ -91,6 +92,13 @@ class Editor:
     def _name(self, hint: str) -> str:
         self._fresh += 1
         return f"rewritten_{hint}_{self._fresh}"
+
+
+def _static_shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+    """Dimensions by name, 0 where one is dynamic or unknown."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    values = (*graph.input, *graph.value_info, *graph.output)
+    return {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in values}
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:

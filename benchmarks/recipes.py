@@ -38,11 +38,11 @@ class WarmedUp(Trainer):
 
 
 class Averaged(Trainer):
-    """Exponential moving average of the weights, decay 0.999, evaluated in their place (Polyak & Juditsky 1992)."""
+    """Exponential moving average of the weights, decay 0.99, evaluated in their place (Polyak & Juditsky 1992)."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(0.999))
+        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(0.99))
 
     def _step(self, part: Tensor, count: int, rate: float) -> list[float]:
         sums = super()._step(part, count, rate)

@@ -217,7 +217,7 @@ class VAE:
             raise ValueError("a concept needs a label to add or to remove")
         return self.label_mean(add) - self.label_mean(remove)
 
-    def sample_label(self, label: str, n: int, *, seed: int | None = None, temperature: float = 0.25) -> Array:
+    def sample_label(self, label: str, n: int, *, seed: int | None = None, temperature: float = 0.1) -> Array:
         """n images of one label, (n, C, H, W); see `latent_space.draw_label` for the temperature."""
         random = np.random.default_rng(seed)
         return self.decode(latent_space.draw_label(self.labels, str(label), _count(n), random, temperature))

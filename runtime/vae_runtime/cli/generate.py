@@ -143,7 +143,7 @@ def decode(latents: Path, columns: int | None, scale: int, output: Path, force: 
 @click.command()
 @click.argument("text")
 @click.option(
-    "--temperature", type=click.FloatRange(0, min_open=True), default=0.25, show_default=True,
+    "--temperature", type=click.FloatRange(0, min_open=True), default=0.1, show_default=True,
     help="Small: legible; large: varied.",
 )  # fmt: skip
 @click.option("-n", "rows", type=click.IntRange(1, 1000), default=1, show_default=True, help="Rows of the picture.")

@@ -11,7 +11,7 @@ LARGEST = 1 << 30
 def keep_large_buffers() -> None:
     """Let malloc reuse freed activations in place of giving them back to the system, which zeroes them for each step.
 
-    Worth a quarter of a training step on the CPU (`python -m benchmarks.training`). Changes this process's allocator,
+    Worth a quarter of a training step on the CPU. Changes this process's allocator,
     so only a program calls it, never a library; does nothing where there is no glibc.
     """
     try:

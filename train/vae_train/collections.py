@@ -22,7 +22,7 @@ from vae_runtime.arrays import load_numpy
 from vae_runtime.bundle import Preprocess
 from vae_runtime.errors import VAEError
 from vae_runtime.files import atomic_directory, sync
-from vae_runtime.images import DAMAGED, check_images, pictures_in, read_picture
+from vae_runtime.images import DAMAGED, check_images, read_picture
 from vae_train.mnist import cache_directory
 
 Shape = tuple[int, int, int]
@@ -43,15 +43,14 @@ class Collection:
     names: tuple[str, ...]
 
 
-def read_folder(folder: Path, size: tuple[int, int] | None, channels: int | None = None) -> Collection:
-    """The pictures in a folder, cropped to `size` (height, width); its sub-folders are the labels.
+def read_folder(
+    folder: Path, files: Sequence[Path], size: tuple[int, int] | None, channels: int | None = None
+) -> Collection:
+    """The pictures `files`, at least one, in a folder, cropped to `size` (height, width); its sub-folders are labels.
 
-    Damaged pictures are named on stderr and left out. Raises VAEError without pictures, when their sizes differ and
-    `size` is None, or when more than one picture in a hundred is damaged.
+    Damaged pictures are named on stderr and left out. Raises VAEError when their sizes differ and `size` is None, or
+    when more than one picture in a hundred is damaged.
     """
-    files = pictures_in(folder)
-    if not files:
-        raise VAEError(f"{folder}: no images in this folder")
     shape = _shape(folder, files, size, channels)
     return _mapped(folder, files, shape, lambda target: _convert_pictures(folder, files, shape, target))
 

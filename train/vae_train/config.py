@@ -26,7 +26,6 @@ class TrainConfig:
     beta: float | None = 1.0
     optimizer: str = "muon"  # or "adam", both with a one-cycle schedule; "rmsprop" as Keras writes it, constant rate
     learning_rate: float = 0.05  # the peak, for one-cycle
-    weight_decay: float = 0.0  # Muon's: a step shrinks a matrix by this times the learning rate
     warmup: float = 0.1  # the share of all steps in which one-cycle rises
     shift: int = 0  # augmentation: each image moved by up to so many pixels along either axis
     batch_size: int = 64

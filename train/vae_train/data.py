@@ -72,10 +72,10 @@ def load_dataset(
         data = _held_out(read_array(path))
     elif not path.is_dir():
         raise VAEError(f"{path}: no such folder; --data takes 'mnist', a folder, or a .npy or .npz file")
-    elif any(_exists(path, part) for part in PARTS) or not pictures_in(path):
-        data = _read_idx_folder(path)
+    elif not any(_exists(path, part) for part in PARTS) and (files := pictures_in(path)):
+        data = _held_out(read_folder(path, files, size, channels))
     else:
-        data = _held_out(read_folder(path, size, channels))
+        data = _read_idx_folder(path)
     if size and data.image_shape[1:] != size:
         found = f"{data.image_shape[1]}×{data.image_shape[2]}"
         raise VAEError(f"{path}: its images are {found}, not {size[0]}×{size[1]}; only pictures are scaled")

@@ -50,10 +50,8 @@ class Muon(torch.optim.Optimizer):
     one to a pixel. torch.optim.Muon takes matrices only.
     """
 
-    def __init__(
-        self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
-    ) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
@@ -66,7 +64,6 @@ class Muon(torch.optim.Optimizer):
                 velocity.lerp_(p.grad, 1 - group["momentum"])
                 nesterov = p.grad.lerp(velocity, group["momentum"]).flatten(1)
                 rows, columns = nesterov.shape
-                p.mul_(1 - group["lr"] * group["weight_decay"])
                 step = orthogonalised(nesterov).view(p.shape)
                 p.add_(step, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
         return loss
@@ -89,13 +86,13 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
 class MuonAndAdam:
     """Muon for the matrices, Adam for narrow ones and biases, behind the interface of one optimiser."""
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float) -> None:
+    def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
         matrices: list[Tensor] = []
         rest: list[Tensor] = []
         for p in parameters:
             (matrices if p.ndim > 1 and min(p.flatten(1).shape) >= NARROW else rest).append(p)
         adam = torch.optim.Adam([{"params": rest, "share": ADAM_SHARE}], lr, fused=True)
-        self.parts = (Muon(matrices, lr, weight_decay=weight_decay), adam)
+        self.parts = (Muon(matrices, lr), adam)
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -121,7 +118,7 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     if config.optimizer == "rmsprop":
         return KerasRMSprop(model.parameters(), lr=config.learning_rate)
     if config.optimizer == "muon":
-        return MuonAndAdam(model.parameters(), config.learning_rate, config.weight_decay)
+        return MuonAndAdam(model.parameters(), config.learning_rate)
     return torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
 
 

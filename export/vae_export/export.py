@@ -150,7 +150,7 @@ def write_bundle(
         if rewritten and (variant := _faster(folder, variants[0], rewritten, expected["decoder"], tolerance)):
             variants.append(variant)
         if "int8" in precisions:
-            variants.append(_quantised(model, folder, variants[-1], rewritten))
+            variants.append(_quantised(model, folder, variants[0]))
         _write_check(model, folder, images[:CHECKED], latents[-CHECKED:])
         bundle = Bundle(
             model.latent_dim,
@@ -199,14 +199,12 @@ def _faster(
     return Variant("cpu", "fp32", ("CPUExecutionProvider",), portable.encoder, decoder, report)
 
 
-def _quantised(model: Model, folder: Path, fp32: Variant, rewritten: bytes | None) -> Variant:
-    """int8 of the rewritten decoder, faster or not: its convolutions can be quantised, transposed ones cannot."""
+def _quantised(model: Model, folder: Path, portable: Variant) -> Variant:
     from vae_export.quantise import quantised
 
     if model.calibration is None or not len(model.calibration):
         raise VAEError("int8 needs images to calibrate on: a checkpoint that carries some, --calibration, or images=")
-    decoder = rewritten or (folder / fp32.decoder.file).read_bytes()
-    return quantised(fp32, decoder, folder, model.calibration, model.likelihood)
+    return quantised(portable, folder, model.calibration, model.likelihood)
 
 
 def _require_budget(bundle: Bundle) -> None:

@@ -1,13 +1,21 @@
 """int8: what is quantised, and what goes back to fp32 when it costs too much."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from torch import nn
 
+from vae_export.brightness import brightened
 from vae_export.graphs import export_graph
-from vae_export.quantise import quantise, worthwhile
+from vae_export.parity import session
+from vae_export.qdq import Calibrated
+from vae_export.quantise import Quantised, quantise, worthwhile
+from vae_export.rewrites import INT8_PASSES, PASSES, rewrite_for_cpu
+from vae_train.model import build_vae
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +49,7 @@ def test_wide_layers_are_chosen_each_with_the_relu_behind_it(content: bytes) -> 
 
 
 def test_a_quantised_activation_begins_at_zero(content: bytes, latents: np.ndarray) -> None:
-    int8, _ = quantise(content, latents, lambda graph: 0.0, 0.1)
+    int8 = quantise(content, latents, lambda graph: 0.0, 0.1).graph
     assert int8 is not None
     graph = onnx.load_from_string(int8).graph
     assert "Relu" not in {node.op_type for node in graph.node}  # the bytes' lower end takes its place
@@ -52,15 +60,62 @@ def test_a_quantised_activation_begins_at_zero(content: bytes, latents: np.ndarr
 def test_layers_go_back_to_fp32_until_the_loss_fits(content: bytes, latents: np.ndarray) -> None:
     cost = {2: 0.2, 1: 0.05}
     for losses, kept in ((lambda graph: 0.0, 2), (lambda graph: cost[quantised_layers(graph)], 1)):
-        graph, lost = quantise(content, latents, losses, 0.1)
-        assert graph is not None
-        assert (quantised_layers(graph), lost) == (kept, losses(graph))
-    assert quantise(content, latents, lambda graph: 0.2, 0.1) == (None, 0.2)
+        small = quantise(content, latents, losses, 0.1)
+        assert small.graph is not None
+        assert (quantised_layers(small.graph), small.cost) == (kept, losses(small.graph))
+        assert small.complete == (kept == 2)
+    assert quantise(content, latents, lambda graph: 0.2, 0.1) == Quantised(None, 0.2, complete=False)
 
 
 def test_the_metadata_says_int8(content: bytes, latents: np.ndarray) -> None:
-    int8, _ = quantise(content, latents, lambda graph: 0.0, 0.1)
+    int8 = quantise(content, latents, lambda graph: 0.0, 0.1).graph
     assert int8 is not None
     model = onnx.load_from_string(int8)
     assert {entry.key: entry.value for entry in model.metadata_props}["precision"] == "int8"
     assert model.ir_version <= 9
+
+
+@pytest.fixture(scope="module")
+def upsampling() -> bytes:
+    """A decoder with two transposed convolutions, rewritten for int8, its weights drawn once."""
+    torch.manual_seed(1)
+    decoder = build_vae((1, 28, 28), 2, seed=1, networks="deep").decoder.eval()
+    model = export_graph(decoder, (2,), "z", ["image"], {"precision": "fp32"})
+    return bytes(rewrite_for_cpu(model.SerializeToString(), INT8_PASSES))
+
+
+def test_all_that_is_concatenated_has_one_scale(upsampling: bytes, latents: np.ndarray) -> None:
+    int8 = quantise(upsampling, latents, lambda graph: 0.0, 0.1)
+    graph = onnx.load_from_string(int8.graph).graph
+    scales = {n.output[0]: tuple(n.input[1:3]) for n in graph.node if n.op_type == "DequantizeLinear"}
+    scales |= {n.input[0]: tuple(n.input[1:3]) for n in graph.node if n.op_type == "QuantizeLinear"}
+    values = {t.name: onnx.numpy_helper.to_array(t).tobytes() for t in graph.initializer}
+    joined = [node for node in graph.node if node.op_type == "Concat"]
+    assert len(joined) == 4
+    for node in joined:
+        assert len({tuple(values[name] for name in scales[v]) for v in (*node.input, *node.output)}) == 1
+
+
+def test_onnxruntime_runs_every_convolution_in_int8(upsampling: bytes, latents: np.ndarray, tmp_path: Path) -> None:
+    int8 = quantise(upsampling, latents, lambda graph: 0.0, 0.1).graph
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(int8, options, providers=["CPUExecutionProvider"])
+    kinds = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    assert "Conv" not in kinds
+    assert kinds.count("QLinearConv") == 9
+
+
+@pytest.mark.parametrize("passes", [INT8_PASSES, PASSES], ids=["blocks", "separated"])
+def test_bias_correction_keeps_the_brightness_of_the_images(passes, latents: np.ndarray) -> None:
+    decoder = build_vae((3, 28, 28), 2, seed=1).decoder.eval()
+    plain = export_graph(decoder, (2,), "z", ["image"], {"precision": "fp32"}).SerializeToString()
+    rewritten = onnx.load_from_string(rewrite_for_cpu(plain, passes))
+    layers = [name for layer in worthwhile(rewritten) for name in layer]
+    int8 = Calibrated(rewritten, latents).in_int8(layers, 99.0)
+    (images,) = session(plain).run(None, {"z": latents})
+
+    def darker(graph: bytes) -> np.ndarray:
+        return np.abs(session(graph).run(None, {"z": latents})[0].mean((0, 2, 3)) - images.mean((0, 2, 3)))
+
+    assert (darker(brightened(int8, latents, images)) < 0.2 * darker(int8)).all()

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from vae_export.graphs import export_graph
 from vae_export.parity import session
-from vae_export.rewrites import PASSES, rewrite, rewrite_for_cpu
+from vae_export.rewrites import INT8_PASSES, PASSES, rewrite, rewrite_for_cpu
 from vae_train.model import build_vae
 
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -113,6 +113,35 @@ def test_a_last_convolution_is_separated(up, channels, middle, out, height, widt
 
 
 @QUICK
+@given(
+    upsamplings(),
+    st.integers(1, 5),
+    st.integers(1, 9),
+    st.integers(1, 4),
+    st.integers(1, 6),
+    st.integers(1, 6),
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.data(),
+    st.integers(0, 99),
+)
+def test_for_int8_a_last_convolution_makes_blocks(up, channels, middle, out, height, width, kernel, data, seed):
+    before_pads = [data.draw(st.integers(0, k - 1)) for k in kernel]
+    pads = before_pads + [k - 1 - p for k, p in zip(kernel, before_pads, strict=True)]
+    weights = random_weights(seed, w=(channels, middle, *up[0]), b=(middle,), v=(out, middle, *kernel), c=(out,))
+    nodes = [
+        up_node(*up),
+        helper.make_node("Relu", ["u"], ["r"]),
+        helper.make_node("Conv", ["r", "v", "c"], ["l"], kernel_shape=kernel, pads=pads),
+        helper.make_node("Sigmoid", ["l"], ["y"]),
+    ]
+    before = graph(nodes, weights, channels, height, width)
+    after = rewrite(before, INT8_PASSES)
+    in_blocks = height % 2 == 0 and width % 2 == 0  # phases with an odd side are left to the other pass
+    assert ("Concat" in {node.op_type for node in after.graph.node}) == in_blocks
+    assert_same(before, after, channels, height, width)
+
+
+@QUICK
 @given(st.integers(2, 5), st.integers(0, 2), st.integers(0, 2), st.integers(2, 6), st.booleans(), st.integers(0, 99))
 def test_crops_are_folded_into_the_transposed_convolution(kernel, rows, columns, side, at_once, seed):
     weights = random_weights(seed, w=(3, 4, kernel, kernel), b=(4,))
@@ -189,4 +218,4 @@ def test_a_batch_may_be_split_anywhere(networks, shape):
 
 
 def test_every_pass_says_what_it_does():
-    assert all(rule.__doc__ for rule in PASSES)
+    assert all(rule.__doc__ for rule in {*PASSES, *INT8_PASSES})

@@ -66,7 +66,7 @@ class Editor:
         self.nodes = [node for node in self.nodes if id(node) not in dropped]
 
     def finish(self) -> onnx.ModelProto:
-        """The edited model: nodes in order of need, constants that are still used."""
+        """The edited model: nodes in order of need, each with a name, and constants that are still used."""
         graph = self.model.graph
         ready = {value.name for value in graph.input} | set(self.constants) | {""}
         waiting, ordered = list(self.nodes), []
@@ -80,6 +80,8 @@ class Editor:
         used = {name for node in ordered for name in node.input} | self.outputs
         for field in ("node", "initializer", "value_info"):
             graph.ClearField(field)
+        for i, node in enumerate(ordered):
+            node.name = node.name or f"{node.op_type}_{i}"
         graph.node.extend(ordered)
         graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in self.constants.items() if k in used)
         return self.model

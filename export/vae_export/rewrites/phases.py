@@ -22,6 +22,7 @@ ELEMENTWISE = {"Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "Softplus", "Selu"
 KERNELS = (2, 3, 4, 5)
 WIDEST = 4  # output channels of a last convolution that is worth separating
 BLOCK = 8  # channels of onnxruntime's blocked layout: AVX2 and NEON; AVX-512 takes 16
+BLOCK_SIDE = 4  # pixels of the block that one position of a blocked last convolution computes
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,30 @@ def separate_last_convolution(editor: Editor) -> bool:
         mixed = editor.add("Add", parts)
         editor.remove(node, conv, *([activation] if activation else []))
         editor.add("DepthToSpace", [mixed], conv.output[0], blocksize=2, mode="DCR")
+        return True
+    return False
+
+
+def block_last_convolution(editor: Editor) -> bool:
+    """Conv(act(ConvTranspose(x))), with few output channels, as one Conv of the four phases and a pixel shuffle by 4.
+
+    For int8, where a small convolution costs more to call than to compute. Row Y = 4i + a of a convolution with kernel
+    k and leading pad t takes row 2i + s of phase p where a + κ - t = 2s + p. So a convolution with stride 2 of the
+    phases, stacked to channels (p, q, c), gives channels (a, b, o): whole blocks of 4×4 pixels. The phases must have
+    even sides.
+    """
+    for node in editor.of_type("ConvTranspose"):
+        up = _upsampling(editor, node)
+        activation = _activation(editor, node)
+        conv = editor.sole_consumer((activation or node).output[0])
+        last = None if conv is None else _same_convolution(editor, conv)
+        sides = editor.shapes.get(node.input[0], [])[2:]
+        if up is None or conv is None or last is None or not all(side and side % 2 == 0 for side in sides):
+            continue
+        phases = [_phase(editor, up, p, q, activation) for p in (0, 1) for q in (0, 1)]
+        blocks = _blocks(editor, editor.add("Concat", phases, axis=1), *last)
+        editor.remove(node, conv, *([activation] if activation else []))
+        editor.add("DepthToSpace", [blocks], conv.output[0], blocksize=BLOCK_SIDE, mode="DCR")
         return True
     return False
 
@@ -222,13 +247,38 @@ def _horizontal(editor: Editor, source: str, weight: Array, bias: Array | None, 
     return _conv(editor, source, kernel, None if bias is None else np.tile(bias, 4), ONE_TAP, taps)
 
 
+def _blocks(editor: Editor, phases: str, weight: Array, bias: Array, lead: tuple[int, int]) -> str:
+    """Phases stacked to channels (p, q, c), at stride 2, to channels (a, b, o)."""
+    out, channels, height, width = weight.shape
+    (rows, row_reads), (columns, column_reads) = (
+        _blocked(size, t) for size, t in ((height, lead[0]), (width, lead[1]))
+    )
+    blocks = np.zeros((BLOCK_SIDE, BLOCK_SIDE, out, 2, 2, channels, rows.size, columns.size), np.float32)
+    for a, ky, p, y in row_reads:
+        for b, kx, q, x in column_reads:
+            blocks[a, b, :, p, q, :, y, x] = weight[:, :, ky, kx]
+    kernel: Array = blocks.reshape(BLOCK_SIDE**2 * out, 4 * channels, rows.size, columns.size)
+    return _conv(editor, phases, kernel, np.tile(bias, BLOCK_SIDE**2), rows, columns, stride=2)
+
+
+def _blocked(kernel: int, lead: int) -> tuple[Taps, list[tuple[int, int, int, int]]]:
+    """How four output rows at once read the rows of both phases: the taps, and (output row, κ, phase, tap) of each."""
+    offsets = {(a, k): a + k - lead for a in range(BLOCK_SIDE) for k in range(kernel)}
+    low = min(0, *(offset // 2 for offset in offsets.values()))
+    high = max(1, *(offset // 2 for offset in offsets.values()))
+    reads = [(a, k, offset % 2, offset // 2 - low) for (a, k), offset in offsets.items()]
+    return Taps(high - low + 1, (), -low, high - 1), reads
+
+
 def _padded(channels: int) -> int:
     return -(-channels // BLOCK) * BLOCK
 
 
-def _conv(editor: Editor, source: str, weight: Array, bias: Array | None, rows: Taps, columns: Taps) -> str:
+def _conv(
+    editor: Editor, source: str, weight: Array, bias: Array | None, rows: Taps, columns: Taps, stride: int = 1
+) -> str:
     inputs = [source, editor.add_constant(weight)]
     if bias is not None:
         inputs.append(editor.add_constant(bias.astype(np.float32)))
     pads = [rows.before, columns.before, rows.after, columns.after]
-    return editor.add("Conv", inputs, pads=pads, kernel_shape=list(weight.shape[2:]))
+    return editor.add("Conv", inputs, pads=pads, kernel_shape=list(weight.shape[2:]), strides=[stride, stride])

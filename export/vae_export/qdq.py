@@ -1,0 +1,139 @@
+"""A graph with some of its layers in int8: static QDQ quantisation by onnxruntime, per-channel 7-bit weights.
+
+x86 without VNNI saturates when it multiplies unsigned by signed bytes, so weights use 7 bits (`reduce_range`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+from vae_export.graphs import checked
+from vae_export.parity import session
+
+Array = NDArray[np.float32]
+MOVERS = ("Concat", "Reshape", "Transpose")  # they copy bytes as well as numbers
+AT_ONCE = 64  # inputs in one call
+SAMPLE = 1 << 20  # numbers of a value that are kept of one call
+
+
+Ranges = dict[str, tuple[np.float32, np.float32]]
+
+
+class Batches(CalibrationDataReader):  # type: ignore[misc]
+    """Feeds one batch of inputs."""
+
+    def __init__(self, name: str, inputs: Array) -> None:
+        self.feeds = iter([{name: inputs}])
+
+    def get_next(self) -> dict[str, Array] | None:
+        return next(self.feeds, None)
+
+
+class Calibrated:
+    """A graph and a sample of every value in it, from which any choice of layers and clipping can be quantised."""
+
+    def __init__(self, model: onnx.ModelProto, inputs: Array) -> None:
+        """`inputs` (N, …) are what the graph meets in use."""
+        self.model, self.few = model, inputs[:1]
+        self.values = _values(model, inputs)
+
+    def in_int8(self, nodes: Sequence[str], percentile: float) -> bytes:
+        """The graph with the nodes of these names, and what only moves their results about, in int8.
+
+        The 8 bits of an activation reach `percentile` percent of its values; the rest is clipped.
+        """
+        nodes = [*nodes, *self._movers(nodes)]
+        ranges = self._ranges(nodes, percentile)
+        with tempfile.TemporaryDirectory() as folder, _quiet():
+            source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
+            onnx.save(self.model, source)
+            quantize_static(
+                source,
+                target,
+                Batches(self.model.graph.input[0].name, self.few),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                reduce_range=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                nodes_to_quantize=nodes,
+                extra_options={
+                    "TensorQuantOverrides": {k: [{"rmin": low, "rmax": high}] for k, (low, high) in ranges.items()}
+                },
+            )
+            int8 = onnx.load(target)
+        int8.ir_version, int8.producer_name = self.model.ir_version, self.model.producer_name
+        int8.graph.ClearField("value_info")
+        for entry in int8.metadata_props:
+            if entry.key == "precision":
+                entry.value = "int8"
+        return bytes(checked(int8).SerializeToString())
+
+    def _movers(self, nodes: Sequence[str]) -> list[str]:
+        """The nodes that copy results of `nodes` and nothing else."""
+        in_bytes = {name for node in self.model.graph.node if node.name in nodes for name in node.output}
+        movers = []
+        for node in self.model.graph.node:
+            if node.op_type in MOVERS and set(_moved(node)) <= in_bytes:
+                in_bytes.add(node.output[0])
+                movers.append(node.name)
+        return movers
+
+    def _ranges(self, nodes: Sequence[str], percentile: float) -> Ranges:
+        """What the 8 bits of each value at these nodes reach; one range for all that is moved into the same place."""
+        chosen = [node for node in self.model.graph.node if node.name in nodes]
+        names = {name for node in chosen for name in (*node.input, *node.output) if name in self.values}
+        cut = (1 - percentile / 100) / 2
+        ranges = {name: tuple(np.quantile(self.values[name], (cut, 1 - cut)).astype(np.float32)) for name in names}
+        for node in reversed(chosen):
+            if node.op_type in MOVERS:
+                together = [*_moved(node), *node.output]
+                low, high = min(ranges[name][0] for name in together), max(ranges[name][1] for name in together)
+                ranges |= dict.fromkeys(together, (low, high))
+        return ranges
+
+
+def _moved(node: onnx.NodeProto) -> list[str]:
+    """The values that a mover copies."""
+    return list(node.input if node.op_type == "Concat" else node.input[:1])
+
+
+def _values(model: onnx.ModelProto, inputs: Array) -> dict[str, Array]:
+    """The input and every float that the nodes compute, flat, thinned out where there are many."""
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    known = {output.name for output in model.graph.output}
+    made = [name for node in model.graph.node for name in node.output if name not in known]
+    watched.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in made)
+    graph = session(watched.SerializeToString())
+    names = [output.name for output in graph.get_outputs() if output.type == "tensor(float)"]
+    given = model.graph.input[0].name
+    samples: dict[str, list[Array]] = {name: [] for name in (given, *names)}
+    for start in range(0, len(inputs), AT_ONCE):
+        some = inputs[start : start + AT_ONCE]
+        for name, value in zip(samples, (some, *graph.run(names, {given: some})), strict=True):
+            samples[name].append(value.ravel()[:: max(1, value.size // SAMPLE)])
+    return {name: np.concatenate(parts) for name, parts in samples.items()}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """onnxruntime's quantiser advises on the root logger and prints how its calibration gets on."""
+    logger = logging.getLogger()
+    disabled, logger.disabled = logger.disabled, True
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.disabled = disabled

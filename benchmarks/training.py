@@ -25,12 +25,14 @@ PASSES = 3  # forward, and backward for the inputs and for the weights
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--steps", default=200, show_default=True, help="Of each variant; in turns of twenty.")
 @click.option("--compile/--no-compile", "compiled", default=True, help="With torch.compile, which needs a compiler.")
-def main(presets: tuple[str, ...], threads: int, steps: int, compiled: bool) -> None:
+@click.option("--plain-malloc", is_flag=True, help="With glibc's allocator as it is, to see what vae-train's gains.")
+def main(presets: tuple[str, ...], threads: int, steps: int, compiled: bool, plain_malloc: bool) -> None:
     """Measure whole training steps, data loading included, on random images of MNIST's size.
 
     Example: python -m benchmarks.training --preset default
     """
-    keep_large_buffers()
+    if not plain_malloc:
+        keep_large_buffers()
     images = np.random.default_rng(0).integers(0, 256, (60_000, 1, 28, 28), np.uint8)
     labels = np.zeros(len(images), np.int64)
     data = Dataset(Split(images, labels), Split(images[:1], labels[:1]))

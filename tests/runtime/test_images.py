@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -149,6 +149,21 @@ def test_any_array_is_taken_or_refused_with_a_value_error(array: np.ndarray) -> 
         return
     assert image.shape[1:] == (1, 2, 3)
     assert np.isfinite(image).all()
+
+
+@given(st.floats(width=32), st.sampled_from([np.float32, np.float64, np.float16]))
+@example(-0.0, np.float32)
+@example(np.nextafter(np.float32(1), np.float32(2)).item(), np.float32)
+@example(-1e-45, np.float32)
+def test_a_value_is_taken_exactly_if_it_lies_in_0_to_1(value: float, dtype: type[np.floating]) -> None:
+    image = np.full((1, 28, 28), 0.5, dtype)
+    with np.errstate(over="ignore"):
+        image[0, 3, 4] = value
+    if 0 <= image[0, 3, 4] <= 1:
+        np.testing.assert_array_equal(check_images(image, GREY)[0, 0], image[0].astype(np.float32))
+    else:
+        with pytest.raises(ValueError, match="must lie in"):
+            check_images(image, GREY)
 
 
 @pytest.mark.parametrize("dtype", [np.int64, object, "U3", bool])

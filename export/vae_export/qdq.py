@@ -23,6 +23,7 @@ from vae_export.parity import session
 
 Array = NDArray[np.float32]
 MOVERS = ("Concat", "Reshape", "Transpose")  # they copy bytes as well as numbers
+LOGIT_REACH = np.float32(12)  # the sigmoid of what lies beyond is 0 or 1 but for 6e-6
 AT_ONCE = 64  # inputs in one call
 SAMPLE = 1 << 20  # numbers of a value that are kept of one call
 
@@ -47,6 +48,8 @@ class Calibrated:
         """`inputs` (N, …) are what the graph meets in use."""
         self.model, self.few = model, inputs[:1]
         self.values = _values(model, inputs)
+        for name in _logits(model):
+            self.values[name] = self.values[name].clip(-LOGIT_REACH, LOGIT_REACH)
 
     def in_int8(self, nodes: Sequence[str], percentile: float) -> bytes:
         """The graph with the nodes of these names, and what only moves their results about, in int8.
@@ -107,6 +110,16 @@ class Calibrated:
 def _moved(node: onnx.NodeProto) -> list[str]:
     """The values that a mover copies."""
     return list(node.input if node.op_type == "Concat" else node.input[:1])
+
+
+def _logits(model: onnx.ModelProto) -> list[str]:
+    """The values that nothing but a sigmoid sees, moved about or not."""
+    names: list[str] = []
+    for node in reversed(model.graph.node):
+        if node.op_type == "Sigmoid" or (node.op_type in (*MOVERS, "DepthToSpace") and node.output[0] in names):
+            seen = [taker for taker in model.graph.node if node.input[0] in taker.input]
+            names += [node.input[0]] if len(seen) == 1 else []
+    return names
 
 
 def _values(model: onnx.ModelProto, inputs: Array) -> dict[str, Array]:

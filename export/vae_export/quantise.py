@@ -18,8 +18,7 @@ from vae_export import parity
 from vae_export.brightness import brightened
 from vae_export.graphs import write_graph
 from vae_export.qdq import Calibrated
-from vae_export.rewrites import INT8_PASSES, PASSES, rewrite_for_cpu
-from vae_export.timing import speedup
+from vae_export.rewrites import INT8_PASSES, rewrite_for_cpu
 from vae_runtime.bundle import Likelihood, Variant
 from vae_runtime.errors import VAEError
 from vae_runtime.likelihood import bound, log_likelihood
@@ -37,34 +36,24 @@ PERCENTILES = (100.0, 99.99, 99.95, 99.9)  # of an activation's values that its 
 SPENT = 0.8 * ELBO_BUDGET  # on the calibration images; the rest is for images that the graphs haven't seen
 
 
-@dataclass(frozen=True)
-class Quantised:
-    """A graph with layers in int8 and the nats of ELBO they cost; whether those are all that are worthwhile.
-
-    Where not one layer can stay, `graph` is None and `cost` what the last one would have cost; infinity where there is
-    no layer to quantise.
-    """
-
-    graph: bytes | None
-    cost: float
-    complete: bool
-
-
 def unchanged(graph: bytes) -> bytes:
     return graph
 
 
-def quantise(content: bytes, inputs: Array, loss: Loss, allowed: float, corrected: Correction = unchanged) -> Quantised:
-    """An fp32 graph with as many layers in int8 as `allowed` nats of ELBO pay for.
+def quantise(
+    content: bytes, inputs: Array, loss: Loss, allowed: float, corrected: Correction = unchanged
+) -> tuple[bytes | None, float]:
+    """An fp32 graph with as many layers in int8 as `allowed` nats of ELBO pay for, and the nats that costs.
 
     `inputs` (N, …) calibrate; `loss` says how many nats a graph in the place of `content` costs. Each graph is judged
     with and without being `corrected`. The clipping that costs least is chosen first, then the layers that cost most
-    alone go back to fp32, one after the other.
+    alone go back to fp32, one after the other. None where not one layer can stay, with what the last one would have
+    cost; infinity where there is no layer to quantise.
     """
     model = onnx.load_from_string(content)
     layers = worthwhile(model)
     if not layers:
-        return Quantised(None, math.inf, complete=False)
+        return None, math.inf
     calibrated = Calibrated(model, inputs)
     bar = tqdm(desc="int8", disable=not sys.stderr.isatty(), leave=False)
 
@@ -73,7 +62,6 @@ def quantise(content: bytes, inputs: Array, loss: Loss, allowed: float, correcte
         bar.update()
         return min((loss(candidate), candidate) for candidate in {graph, corrected(graph)})
 
-    kept = len(layers)
     with bar:
         tried = {percentile: build(percentile, layers) for percentile in PERCENTILES}
         best = min(tried, key=lambda percentile: tried[percentile][0])
@@ -81,10 +69,11 @@ def quantise(content: bytes, inputs: Array, loss: Loss, allowed: float, correcte
         if lost > allowed and len(layers) > 1:
             alone = {layer: build(best, [layer])[0] for layer in layers}
             cheapest = sorted(layers, key=lambda layer: alone[layer])
-            while lost > allowed and kept > 1:
-                kept -= 1
+            for kept in range(len(layers) - 1, 0, -1):
                 lost, graph = build(best, cheapest[:kept])
-    return Quantised(graph if lost <= allowed else None, lost, complete=kept == len(layers))
+                if lost <= allowed:
+                    break
+    return (graph if lost <= allowed else None), lost
 
 
 def worthwhile(model: onnx.ModelProto) -> list[Layer]:
@@ -117,25 +106,30 @@ def quantised(fp32: Variant, folder: Path, images: Array, likelihood: Likelihood
     encoder, decoder = ((folder / part.file).read_bytes() for part in (fp32.encoder, fp32.decoder))
     codes = encode(encoder, images)
     before = elbo(codes, decoder, images, likelihood)
-    small_encoder = quantise(
+    int8_encoder, encoder_cost = quantise(
         encoder, images, lambda graph: before - elbo(encode(graph, images), decoder, images, likelihood), SPENT / 2
     )
-    # The decoder gets what the encoder leaves.
-    allowed = SPENT - (max(0.0, small_encoder.cost) if small_encoder.graph else 0.0)
     latents = codes.z[0].astype(np.float32)
-    small_decoder = _fastest(decoder, latents, lambda graph: before - elbo(codes, graph, images, likelihood), allowed)
-    if not (small_encoder.graph or small_decoder.graph):
-        least = min(small_encoder.cost, small_decoder.cost)
+    (decoded,) = parity.session(decoder).run(None, {"z": latents})
+    int8_decoder, decoder_cost = quantise(
+        rewrite_for_cpu(decoder, INT8_PASSES) or decoder,
+        latents,
+        lambda graph: before - elbo(codes, graph, images, likelihood),
+        SPENT - (max(0.0, encoder_cost) if int8_encoder else 0.0),  # what the encoder leaves
+        lambda graph: brightened(graph, latents, decoded),
+    )
+    files, reports = {"encoder": fp32.encoder, "decoder": fp32.decoder}, dict(fp32.parity)
+    for part, plain, int8, inputs in (
+        ("encoder", encoder, int8_encoder, images),
+        ("decoder", decoder, int8_decoder, latents),
+    ):
+        if int8:
+            files[part] = write_graph(folder, f"{part}.int8.onnx", int8)
+            reports[part] = _difference(plain, int8, inputs)
+    if not (int8_encoder or int8_decoder):
+        least = min(encoder_cost, decoder_cost)
         reason = f"the cheapest costs {least:.2f} nats of ELBO" if least < math.inf else "none is wide"
         raise VAEError(f"int8: no layer of these networks can be quantised: {reason}; export without --precision int8")
-    files, reports = {"encoder": fp32.encoder, "decoder": fp32.decoder}, dict(fp32.parity)
-    for part, plain, small, inputs in (
-        ("encoder", encoder, small_encoder, images),
-        ("decoder", decoder, small_decoder, latents),
-    ):
-        if small.graph:
-            files[part] = write_graph(folder, f"{part}.int8.onnx", small.graph)
-            reports[part] = _difference(plain, small.graph, inputs)
     return replace(
         fp32,
         name="int8",
@@ -145,20 +139,6 @@ def quantised(fp32: Variant, folder: Path, images: Array, likelihood: Likelihood
         decoder=files["decoder"],
         parity=reports,
     )
-
-
-def _fastest(decoder: bytes, latents: Array, loss: Loss, allowed: float) -> Quantised:
-    """The decoder rewritten for int8; where not all of that can be quantised, the one for fp32 if that is faster."""
-    (images,) = parity.session(decoder).run(None, {"z": latents})
-    found: list[Quantised] = []
-    for rewritten in dict.fromkeys(rewrite_for_cpu(decoder, passes) or decoder for passes in (INT8_PASSES, PASSES)):
-        found.append(quantise(rewritten, latents, loss, allowed, lambda graph: brightened(graph, latents, images)))
-        if found[-1].complete:
-            break
-    graphs = [(small.graph, small) for small in found if small.graph]
-    if not graphs:
-        return min(found, key=lambda small: small.cost)
-    return max(graphs, key=lambda pair: speedup(pair[0], decoder, latents[:AT_ONCE]))[1]
 
 
 @dataclass(frozen=True)

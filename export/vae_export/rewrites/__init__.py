@@ -9,7 +9,8 @@ import onnx
 from vae_export.graphs import checked
 from vae_export.rewrites.editor import Editor
 from vae_export.rewrites.folding import fold_crop, fold_pad
-from vae_export.rewrites.phases import block_last_convolution, separate_last_convolution, split_phases
+from vae_export.rewrites.last import block_last_convolution, separate_last_convolution
+from vae_export.rewrites.phases import split_phases
 
 Pass = Callable[[Editor], bool]
 PASSES: tuple[Pass, ...] = (fold_pad, fold_crop, separate_last_convolution, split_phases)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from vae_runtime.errors import VAEError
-from vae_train.model import build_vae, halvings
+from vae_train.model import UpConv, build_vae, halvings
 
 
 @pytest.mark.parametrize("networks", ["reference", "deep"])
@@ -25,6 +25,15 @@ def test_networks_grow_by_halving_until_sixteen_pixels() -> None:
 def test_an_image_size_that_cannot_be_halved_is_refused_with_one_that_can() -> None:
     with pytest.raises(VAEError, match="27×28.*26×28"):
         build_vae((1, 27, 28), 2, seed=0)
+
+
+def test_training_computes_the_same_image_and_keeps_channels_last() -> None:
+    up, x = UpConv(8, 6), torch.rand(2, 8, 5, 7).to(memory_format=torch.channels_last).requires_grad_()
+    training, evaluation = up.train()(x), up.eval()(x)
+    assert torch.equal(training, evaluation)
+    training.relu().sum().backward()
+    assert x.grad is not None
+    assert x.grad.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_seed_decides_the_weights_and_nothing_else_is_touched() -> None:

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -38,6 +39,20 @@ def test_an_orthogonalised_matrix_turns_without_stretching(rows: int, columns: i
     turned = u.T @ orthogonalised(matrix) @ v.T
     assert ((turned.diagonal()[strong] > 0.3) & (turned.diagonal()[strong] < 1.3)).all()
     assert (turned - turned.diagonal().diag()).abs().max() < 1e-2
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (32, 700), (700, 32)], ids=str)
+@pytest.mark.parametrize("smallest", [1.0, 1e-3, 1e-6], ids=str)
+def test_orthogonalising_on_the_short_side_is_the_iteration_as_published(
+    shape: tuple[int, int], smallest: float
+) -> None:
+    u, s, v = torch.linalg.svd(torch.randn(shape, generator=torch.Generator().manual_seed(0)), full_matrices=False)
+    matrix = u @ torch.logspace(0, math.log10(smallest), len(s)).diag() @ v
+    x = (matrix / matrix.norm()).double()
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x - 4.7750 * gram @ x + 2.0315 * gram @ gram @ x
+    assert (orthogonalised(matrix) - x).norm() < 1e-3 * x.norm()
 
 
 def test_muon_moves_matrices_and_adam_the_rest() -> None:

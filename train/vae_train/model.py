@@ -33,11 +33,18 @@ class DownConv(nn.Conv2d):
 class UpConv(nn.ConvTranspose2d):
     """3×3, stride 2, `same`: (N, C, H, W) -> (N, out, 2H, 2W)."""
 
+    bias: Tensor
+
     def __init__(self, channels: int, out: int) -> None:
         super().__init__(channels, out, 3, stride=2)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        return super().forward(x, output_size)[..., :-1, :-1]
+        if not self.training:
+            return super().forward(x, output_size)[..., :-1, :-1]
+        # With a bias, oneDNN takes twice as long; and the gradient of a slice is laid out like its dimensions, which
+        # this keeps channels last.
+        full = functional.conv_transpose2d(x, self.weight, stride=2).permute(0, 2, 3, 1)
+        return (full[:, :-1, :-1] + self.bias).permute(0, 3, 1, 2)
 
 
 def conv(channels: int, out: int) -> nn.Conv2d:
@@ -119,20 +126,20 @@ def _reference(image_shape: Shape, latent_dim: int) -> tuple[Encoder, Decoder]:
 
 
 def _deep(image_shape: Shape, latent_dim: int) -> tuple[Encoder, Decoder]:
-    """One halving more than `reference`: a cheap encoder, and a decoder whose dense layers bend the latent space.
+    """One halving more than `reference`: dense layers bend the decoder's latent space.
 
-    At 28×28×1 the decoder costs 3.82 million multiplications (the reference's costs 3.85), the encoder 3.0
-    (18.7).
+    At 28×28×1 the decoder costs 3.82 million multiplications (the reference's costs 3.85), the encoder 11.9 (18.7) in
+    175,000 weights (494,000).
     """
     stages, height, width = halvings(image_shape, SMALLEST_SIDES["deep"])
     hidden = max(64, 4 * latent_dim)
-    down: list[nn.Module] = [DownConv(image_shape[0], 32), nn.ReLU()]
-    for stage in range(1, stages):
-        down += [DownConv(64 if stage > 1 else 32, 64), nn.ReLU()]
-    down += [conv(64 if stages > 1 else 32, 48), nn.ReLU()]
-    down += [nn.Flatten(), nn.Linear(48 * height * width, hidden), nn.ReLU()]
-    up: list[nn.Module] = [nn.Linear(latent_dim, hidden), nn.SiLU(), nn.Linear(hidden, 2 * hidden), nn.SiLU()]
-    up += [nn.Linear(2 * hidden, 32 * height * width), nn.SiLU(), nn.Unflatten(1, (32, height, width))]
+    down: list[nn.Module] = [DownConv(image_shape[0], 32) if stages > 1 else conv(image_shape[0], 32), nn.ReLU()]
+    for _ in range(stages - 2):
+        down += [DownConv(32, 32), nn.ReLU()]
+    down += [conv(32, 64), nn.ReLU(), conv(64, 64), nn.ReLU(), DownConv(64, 32), nn.ReLU()]
+    down += [nn.Flatten(), nn.Linear(32 * height * width, hidden), nn.ReLU()]
+    up: list[nn.Module] = [nn.Linear(latent_dim, hidden), nn.ReLU(), nn.Linear(hidden, 2 * hidden), nn.ReLU()]
+    up += [nn.Linear(2 * hidden, 32 * height * width), nn.ReLU(), nn.Unflatten(1, (32, height, width))]
     for stage in range(stages):
         up += [UpConv(48 if stage else 32, 32 if stage == stages - 1 else 48), nn.ReLU()]
     up += [conv(32, image_shape[0])]

@@ -12,10 +12,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from vae_export.parity import session
+from vae_export import parity
+from vae_export.rewrites.editor import attributes
 
 Array = NDArray[np.float32]
-COPIES = ("DepthToSpace", "QuantizeLinear", "DequantizeLinear")
+BETWEEN = ("Sigmoid", "DepthToSpace", "Reshape", "Transpose", "QuantizeLinear", "DequantizeLinear")
 LEAST_SLOPE = 1e-6
 
 
@@ -30,33 +31,47 @@ def brightened(int8: bytes, latents: Array, images: Array) -> bytes:
     found = _last_bias(model.graph)
     if found is None:
         return int8
-    bias, unit = found
-    (got,) = session(int8).run(None, {"z": latents})
+    bias, unit, shuffled = found
+    (got,) = parity.run(int8, latents)
     axes = (0, 2, 3)
-    slope = np.maximum((images * (1 - images)).mean(axes), LEAST_SLOPE)
-    shift = (images.mean(axes) - got.mean(axes)) / slope
+    shift = (images.mean(axes) - got.mean(axes)) / np.maximum((got * (1 - got)).mean(axes), LEAST_SLOPE)
     values = numpy_helper.to_array(bias)
-    moved = values + np.resize(shift, values.shape) / unit  # a pixel shuffle's channels are (a, b, channel)
+    # A pixel shuffle's channels are (a, b, channel) in mode DCR, torch's (channel, a, b) in mode CRD.
+    times = len(values) // len(shift)
+    moved = values + (np.repeat(shift, times) if shuffled == "CRD" else np.tile(shift, times)) / unit
     if values.dtype == np.int32:
         moved = np.round(moved)
     bias.CopyFrom(numpy_helper.from_array(moved.astype(values.dtype), bias.name))
     return bytes(model.SerializeToString())
 
 
-def _last_bias(graph: onnx.GraphProto) -> tuple[onnx.TensorProto, Array] | None:
-    """The bias of the convolution whose result goes through a sigmoid into the images, and the size of its units."""
+def _last_bias(graph: onnx.GraphProto) -> tuple[onnx.TensorProto, Array, str] | None:
+    """The bias of the convolution whose result goes through a sigmoid into the images.
+
+    With the size of its units, and the mode of the pixel shuffle behind it.
+    """
     makers = {name: node for node in graph.node for name in node.output}
     values = {tensor.name: tensor for tensor in graph.initializer}
-    node = makers.get(graph.output[0].name)
-    while node is not None and node.op_type in ("Sigmoid", *COPIES):
-        node = makers.get(node.input[0])
-    summands = [makers.get(name) for name in node.input] if node is not None and node.op_type == "Add" else [node]
-    for conv in summands:
+    passed: list[onnx.NodeProto] = []
+
+    def maker(name: str) -> onnx.NodeProto | None:
+        node = makers.get(name)
+        while node is not None and node.op_type in BETWEEN:
+            passed.append(node)
+            node = makers.get(node.input[0])
+        return node
+
+    node = maker(graph.output[0].name)
+    if sum(node.op_type == "Sigmoid" for node in passed) != 1:
+        return None
+    for conv in [maker(name) for name in node.input] if node is not None and node.op_type == "Add" else [node]:
         if conv is None or conv.op_type != "Conv" or len(conv.input) < 3:
             continue
         name, unit = conv.input[2], np.ones((), np.float32)
-        if name in makers:  # quantised
+        if name in makers and makers[name].op_type == "DequantizeLinear":
             name, scale = makers[name].input[:2]
             unit = numpy_helper.to_array(values[scale])
-        return values[name], unit
+        if name in values:
+            modes = [attributes(node).get("mode", b"DCR").decode() for node in passed if node.op_type == "DepthToSpace"]
+            return values[name], unit, "".join(modes)
     return None

@@ -150,7 +150,7 @@ def write_bundle(
         if rewritten and (variant := _faster(folder, variants[0], rewritten, expected["decoder"], tolerance)):
             variants.append(variant)
         if "int8" in precisions:
-            variants.append(_quantised(model, folder, variants[0]))
+            variants.append(_quantised(model, folder, variants))
         _write_check(model, folder, images[:CHECKED], latents[-CHECKED:])
         bundle = Bundle(
             model.latent_dim,
@@ -199,12 +199,12 @@ def _faster(
     return Variant("cpu", "fp32", ("CPUExecutionProvider",), portable.encoder, decoder, report)
 
 
-def _quantised(model: Model, folder: Path, portable: Variant) -> Variant:
+def _quantised(model: Model, folder: Path, fp32: Sequence[Variant]) -> Variant:
     from vae_export.quantise import quantised
 
     if model.calibration is None or not len(model.calibration):
         raise VAEError("int8 needs images to calibrate on: a checkpoint that carries some, --calibration, or images=")
-    return quantised(portable, folder, model.calibration, model.likelihood)
+    return quantised(fp32[0], fp32[-1], folder, model.calibration, model.likelihood)
 
 
 def _require_budget(bundle: Bundle) -> None:

@@ -18,6 +18,7 @@ from vae_runtime.errors import VAEError
 Array = NDArray[np.float32]
 BATCHES = (1, 2, 7, 64, 256)
 TOLERANCE = 1e-5
+AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,14 @@ def session(
     options.log_severity_level = 4
     options.graph_optimization_level = level
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def run(content: bytes, inputs: Array) -> list[Array]:
+    """Every output of a graph for `inputs` (N, …), 64 at a time."""
+    graph = session(content)
+    name = graph.get_inputs()[0].name
+    parts = [graph.run(None, {name: inputs[i : i + AT_ONCE]}) for i in range(0, len(inputs), AT_ONCE)]
+    return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
 
 @torch.no_grad()

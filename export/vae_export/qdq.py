@@ -24,9 +24,8 @@ from vae_export.parity import session
 Array = NDArray[np.float32]
 MOVERS = ("Concat", "Reshape", "Transpose")  # they copy bytes as well as numbers
 LOGIT_REACH = np.float32(12)  # the sigmoid of what lies beyond is 0 or 1 but for 6e-6
-AT_ONCE = 64  # inputs in one call
-SAMPLE = 1 << 20  # numbers of a value that are kept of one call
-
+BATCH = 16  # calibration inputs in one call, which returns every watched value
+SAMPLE = 1 << 16  # numbers of a value that are kept of one call
 
 Ranges = dict[str, tuple[np.float32, np.float32]]
 
@@ -42,13 +41,15 @@ class Batches(CalibrationDataReader):  # type: ignore[misc]
 
 
 class Calibrated:
-    """A graph and a sample of every value in it, from which any choice of layers and clipping can be quantised."""
+    """A graph and a sample of the values in it, from which any choice of layers and clipping can be quantised."""
 
-    def __init__(self, model: onnx.ModelProto, inputs: Array) -> None:
-        """`inputs` (N, …) are what the graph meets in use."""
+    def __init__(self, model: onnx.ModelProto, inputs: Array, nodes: Sequence[str]) -> None:
+        """`inputs` (N, …) are what the graph meets in use, `nodes` the names of all that may be quantised."""
         self.model, self.few = model, inputs[:1]
-        self.values = _values(model, inputs)
-        for name in _logits(model):
+        around = [n for n in model.graph.node if n.name in {*nodes, *self._movers(nodes)}]
+        self.values = _sampled(model, inputs, {name for node in around for name in (*node.input, *node.output)})
+        self.logits = {name for name in _logits(model) if name in self.values}
+        for name in self.logits:
             self.values[name] = self.values[name].clip(-LOGIT_REACH, LOGIT_REACH)
 
     def in_int8(self, nodes: Sequence[str], percentile: float) -> bytes:
@@ -99,11 +100,11 @@ class Calibrated:
         names = {name for node in chosen for name in (*node.input, *node.output) if name in self.values}
         cut = (1 - percentile / 100) / 2
         ranges = {name: tuple(np.quantile(self.values[name], (cut, 1 - cut)).astype(np.float32)) for name in names}
-        for node in reversed(chosen):
-            if node.op_type in MOVERS:
-                together = [*_moved(node), *node.output]
-                low, high = min(ranges[name][0] for name in together), max(ranges[name][1] for name in together)
-                ranges |= dict.fromkeys(together, (low, high))
+        together = [[*_moved(node), *node.output] for node in chosen if node.op_type in MOVERS]
+        while apart := [group for group in together if len({ranges[name] for name in group}) > 1]:
+            for group in apart:
+                low, high = min(ranges[name][0] for name in group), max(ranges[name][1] for name in group)
+                ranges |= dict.fromkeys(group, (low, high))
         return ranges
 
 
@@ -117,26 +118,28 @@ def _logits(model: onnx.ModelProto) -> list[str]:
     names: list[str] = []
     for node in reversed(model.graph.node):
         if node.op_type == "Sigmoid" or (node.op_type in (*MOVERS, "DepthToSpace") and node.output[0] in names):
-            seen = [taker for taker in model.graph.node if node.input[0] in taker.input]
-            names += [node.input[0]] if len(seen) == 1 else []
+            for name in _moved(node):
+                if sum(name in taker.input for taker in model.graph.node) == 1:
+                    names.append(name)
     return names
 
 
-def _values(model: onnx.ModelProto, inputs: Array) -> dict[str, Array]:
-    """The input and every float that the nodes compute, flat, thinned out where there are many."""
+def _sampled(model: onnx.ModelProto, inputs: Array, names: set[str]) -> dict[str, Array]:
+    """Numbers drawn from the named values as far as they are computed in float32, flat, with their extremes."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     known = {output.name for output in model.graph.output}
-    made = [name for node in model.graph.node for name in node.output if name not in known]
+    made = [name for node in model.graph.node for name in node.output if name in names - known]
     watched.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in made)
     graph = session(watched.SerializeToString())
-    names = [output.name for output in graph.get_outputs() if output.type == "tensor(float)"]
-    given = model.graph.input[0].name
-    samples: dict[str, list[Array]] = {name: [] for name in (given, *names)}
-    for start in range(0, len(inputs), AT_ONCE):
-        some = inputs[start : start + AT_ONCE]
-        for name, value in zip(samples, (some, *graph.run(names, {given: some})), strict=True):
-            samples[name].append(value.ravel()[:: max(1, value.size // SAMPLE)])
+    outputs = [output.name for output in graph.get_outputs() if output.type == "tensor(float)"]
+    random, given = np.random.default_rng(0), model.graph.input[0].name
+    samples: dict[str, list[Array]] = {name: [] for name in (given, *outputs)}
+    for start in range(0, len(inputs), BATCH):
+        some = inputs[start : start + BATCH]
+        for name, value in zip(samples, (some, *graph.run(outputs, {given: some})), strict=True):
+            drawn = random.choice(value.ravel(), min(value.size, SAMPLE))
+            samples[name].append(np.append(drawn, (value.min(), value.max())))
     return {name: np.concatenate(parts) for name, parts in samples.items()}
 
 

@@ -29,45 +29,44 @@ Loss = Callable[[bytes], float]
 Correction = Callable[[bytes], bytes]
 Layer = tuple[str, ...]  # names of nodes that are quantised together
 CALIBRATED = 256
-AT_ONCE = 64  # images decoded in one call
 DRAWS = 4  # of z per image, for the ELBO
 LEAST_CHANNELS = 16  # convolutions with fewer inputs or outputs gain nothing from int8
 PERCENTILES = (100.0, 99.99, 99.95, 99.9)  # of an activation's values that its 8 bits reach; the rest is clipped
 SPENT = 0.8 * ELBO_BUDGET  # on the calibration images; the rest is for images that the graphs haven't seen
 
 
-def unchanged(graph: bytes) -> bytes:
-    return graph
-
-
 def quantise(
-    content: bytes, inputs: Array, loss: Loss, allowed: float, corrected: Correction = unchanged
+    content: bytes, inputs: Array, loss: Loss, allowed: float, corrected: Correction | None = None
 ) -> tuple[bytes | None, float]:
     """An fp32 graph with as many layers in int8 as `allowed` nats of ELBO pay for, and the nats that costs.
 
-    `inputs` (N, …) calibrate; `loss` says how many nats a graph in the place of `content` costs. Each graph is judged
-    with and without being `corrected`. The clipping that costs least is chosen first, then the layers that cost most
-    alone go back to fp32, one after the other. None where not one layer can stay, with what the last one would have
-    cost; infinity where there is no layer to quantise.
+    `inputs` (N, …) calibrate; `loss` says how many nats a graph in the place of `content` costs, judged as it is and
+    `corrected`. The clipping that costs least is chosen first, then the layers that cost most alone go back to fp32,
+    one after the other; the one that makes the logits last, for rewritten for int8 it is slow in fp32. None where not
+    one layer can stay, with what the last one would have cost; infinity where there is no layer to quantise.
     """
     model = onnx.load_from_string(content)
     layers = worthwhile(model)
     if not layers:
         return None, math.inf
-    calibrated = Calibrated(model, inputs)
+    calibrated = Calibrated(model, inputs, [name for layer in layers for name in layer])
     bar = tqdm(desc="int8", disable=not sys.stderr.isatty(), leave=False)
 
     def build(percentile: float, chosen: Sequence[Layer]) -> tuple[float, bytes]:
         graph = calibrated.in_int8([name for layer in chosen for name in layer], percentile)
+        lost = loss(graph)
+        if corrected and (better := corrected(graph)) != graph:
+            lost, graph = min((lost, graph), (loss(better), better))
         bar.update()
-        return min((loss(candidate), candidate) for candidate in {graph, corrected(graph)})
+        return (lost if math.isfinite(lost) else math.inf), graph
 
     with bar:
         tried = {percentile: build(percentile, layers) for percentile in PERCENTILES}
         best = min(tried, key=lambda percentile: tried[percentile][0])
         lost, graph = tried[best]
         if lost > allowed and len(layers) > 1:
-            alone = {layer: build(best, [layer])[0] for layer in layers}
+            last = {node.name for node in model.graph.node if calibrated.logits.intersection(node.output)}
+            alone = {layer: (not last.intersection(layer), build(best, [layer])[0]) for layer in layers}
             cheapest = sorted(layers, key=lambda layer: alone[layer])
             for kept in range(len(layers) - 1, 0, -1):
                 lost, graph = build(best, cheapest[:kept])
@@ -96,21 +95,21 @@ def worthwhile(model: onnx.ModelProto) -> list[Layer]:
     return chosen
 
 
-def quantised(fp32: Variant, folder: Path, images: Array, likelihood: Likelihood) -> Variant:
+def quantised(portable: Variant, fp32: Variant, folder: Path, images: Array, likelihood: Likelihood) -> Variant:
     """Write encoder.int8.onnx and decoder.int8.onnx, calibrated on real images and the encoder's latents of them.
 
-    `fp32` is the portable variant. A part of which no layer can be quantised stays as it is there. Raises VAEError when
-    that is so of both.
+    The graphs of the `portable` variant are quantised; a part of which no layer can be stays as it is in `fp32`, the
+    faster one on a CPU. Raises VAEError when that is so of both.
     """
     images = images[np.linspace(0, len(images) - 1, min(len(images), CALIBRATED)).astype(int)]
-    encoder, decoder = ((folder / part.file).read_bytes() for part in (fp32.encoder, fp32.decoder))
+    encoder, decoder = ((folder / part.file).read_bytes() for part in (portable.encoder, portable.decoder))
     codes = encode(encoder, images)
     before = elbo(codes, decoder, images, likelihood)
     int8_encoder, encoder_cost = quantise(
         encoder, images, lambda graph: before - elbo(encode(graph, images), decoder, images, likelihood), SPENT / 2
     )
     latents = codes.z[0].astype(np.float32)
-    (decoded,) = parity.session(decoder).run(None, {"z": latents})
+    (decoded,) = parity.run(decoder, latents)
     int8_decoder, decoder_cost = quantise(
         rewrite_for_cpu(decoder, INT8_PASSES) or decoder,
         latents,
@@ -152,25 +151,20 @@ class Codes:
 
 
 def encode(encoder: bytes, images: Array) -> Codes:
-    """Four draws of z per image (N, C, H, W), with always the same noise."""
-    graph = parity.session(encoder)
-    parts = [graph.run(None, {"image": images[i : i + AT_ONCE]}) for i in range(0, len(images), AT_ONCE)]
-    z_mean, z_log_var = (np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True))
+    """Draws of z for images (N, C, H, W), with always the same noise."""
+    z_mean, z_log_var = (value.astype(np.float64) for value in parity.run(encoder, images))
     epsilon = np.random.default_rng(0).standard_normal((DRAWS, *z_mean.shape))
     return Codes(z_mean + np.exp(0.5 * z_log_var) * epsilon, epsilon, z_mean, z_log_var)
 
 
 def elbo(codes: Codes, decoder: bytes, images: Array, likelihood: Likelihood) -> float:
     """The mean ELBO of images (N, C, H, W) in nats."""
-    graph = parity.session(decoder)
+    draws, _, dim = codes.z.shape
+    (decoded,) = parity.run(decoder, codes.z.reshape(-1, dim).astype(np.float32))
     bounds = []
-    for z, epsilon in zip(codes.z, codes.epsilon, strict=True):
-        for start in range(0, len(images), AT_ONCE):
-            some = slice(start, start + AT_ONCE)
-            (decoded,) = graph.run(None, {"z": z[some].astype(np.float32)})
-            log_p = log_likelihood(images[some, None], decoded[:, None], likelihood)
-            draws = (z[some, None], codes.z_mean[some], codes.z_log_var[some], epsilon[some, None])
-            bounds.append(bound(log_p, *draws))
+    for z, epsilon, decodings in zip(codes.z, codes.epsilon, decoded.reshape(draws, *images.shape), strict=True):
+        log_p = log_likelihood(images[:, None], decodings[:, None], likelihood)
+        bounds.append(bound(log_p, z[:, None], codes.z_mean, codes.z_log_var, epsilon[:, None]))
     return float(np.concatenate(bounds).mean())
 
 

@@ -1,5 +1,6 @@
 """int8: what is quantised, and what goes back to fp32 when it costs too much."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import torch
 from torch import nn
 
 from vae_export.brightness import brightened
+from vae_export.export import export_bundle
 from vae_export.graphs import export_graph
 from vae_export.parity import session
 from vae_export.qdq import Calibrated
-from vae_export.quantise import quantise, worthwhile
+from vae_export.quantise import quantise, quantised, worthwhile
 from vae_export.rewrites import INT8_PASSES, rewrite_for_cpu
 from vae_train.model import build_vae
 
@@ -124,10 +126,99 @@ def test_bias_correction_keeps_the_brightness_of_the_images(side: int, latents: 
     plain = export_graph(decoder, (2,), "z", ["image"], {"precision": "fp32"}).SerializeToString()
     rewritten = onnx.load_from_string(rewrite_for_cpu(plain, INT8_PASSES))
     layers = [name for layer in worthwhile(rewritten) for name in layer]
-    int8 = Calibrated(rewritten, latents).in_int8(layers, 99.0)
+    int8 = Calibrated(rewritten, latents, layers).in_int8(layers, 99.0)
     (images,) = session(plain).run(None, {"z": latents})
 
-    def darker(graph: bytes) -> np.ndarray:
+    def difference(graph: bytes) -> np.ndarray:
         return np.abs(session(graph).run(None, {"z": latents})[0].mean((0, 2, 3)) - images.mean((0, 2, 3)))
 
-    assert (darker(brightened(int8, latents, images)) < 0.2 * darker(int8)).all()
+    assert (difference(brightened(int8, latents, images)) < 0.2 * difference(int8)).all()
+
+
+def exported(*layers: nn.Module) -> onnx.ModelProto:
+    """A decoder of 2 latents from these layers behind a dense one to (16, 8, 8)."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(2, 1024), nn.ReLU(), nn.Unflatten(1, (16, 8, 8)), *layers).eval()
+    return export_graph(module, (2,), "z", ["image"], {"precision": "fp32"})
+
+
+def test_bias_correction_knows_the_channels_of_torchs_pixel_shuffle(latents: np.ndarray) -> None:
+    model = exported(nn.Conv2d(16, 48, 3, padding=1), nn.PixelShuffle(4), nn.Sigmoid())
+    content = model.SerializeToString()
+    (images,) = session(content).run(None, {"z": latents})
+    wanted = images + np.float32([0.01, -0.02, 0.03])[:, None, None]
+    (got,) = session(brightened(content, latents, wanted)).run(None, {"z": latents})
+    np.testing.assert_allclose(got.mean((0, 2, 3)), wanted.mean((0, 2, 3)), atol=1e-3)
+
+
+@pytest.mark.parametrize("last", [nn.Identity(), nn.Hardtanh(0, 1)], ids=["linear", "clipped"])
+def test_without_a_sigmoid_no_bias_is_corrected(last: nn.Module, latents: np.ndarray) -> None:
+    content = exported(nn.Conv2d(16, 1, 3, padding=1), last).SerializeToString()
+    (images,) = session(content).run(None, {"z": latents})
+    assert brightened(content, latents, images + 0.1) == content
+
+
+def test_a_hundred_percent_reaches_the_largest_value_of_any_column() -> None:
+    """The widths of large images divide powers of two: a stride would see the same columns of every row."""
+    model = export_graph(nn.Conv2d(1, 16, 1, bias=False).eval(), (1, 128, 128), "image", ["features"], {})
+    images = np.zeros((48, 1, 128, 128), np.float32)
+    images[7, 0, 50, 45] = 1
+    calibrated = Calibrated(model, images, [node.name for node in model.graph.node])
+    assert calibrated.values["image"].max() == 1
+    assert calibrated.values["image"].size < images.size / 3
+
+
+def test_values_concatenated_twice_share_one_scale(latents: np.ndarray) -> None:
+    class Dense(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = (nn.Conv2d(c, 16, 3, padding=1) for c in (16, 32))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = torch.cat([x, self.first(x).relu() / 8], 1)
+            return torch.cat([x, self.second(y).relu()], 1)
+
+    model = exported(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), Dense(), nn.Conv2d(32, 16, 3, padding=1), nn.Sigmoid())
+    layers = [name for layer in worthwhile(model) for name in layer]
+    calibrated = Calibrated(model, latents, layers)
+    ranges = calibrated._ranges([*layers, *calibrated._movers(layers)], 99.9)
+    for node in model.graph.node:
+        if node.op_type == "Concat" and all(name in ranges for name in node.input):
+            assert len({ranges[name] for name in (*node.input, *node.output)}) == 1
+
+
+def test_a_gate_that_is_a_parameter_does_not_disturb(latents: np.ndarray) -> None:
+    class Gate(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate = nn.Parameter(torch.randn(16, 8, 8))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.gate.sigmoid()
+
+    model = exported(Gate(), nn.Conv2d(16, 16, 3, padding=1), nn.Sigmoid())
+    assert quantise(model.SerializeToString(), latents, lambda graph: 0.0, 0.1)[0] is not None
+
+
+class SmallEncoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU())
+        self.heads = nn.ModuleList([nn.Linear(32, 2), nn.Linear(32, 2)])
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        body = self.body(image)
+        return self.heads[0](body), self.heads[1](body)
+
+
+def test_a_decoder_without_int8_layers_stays_the_faster_of_the_fp32_ones(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    decoder = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 64), nn.Unflatten(1, (1, 8, 8)), nn.Sigmoid())
+    images = np.random.default_rng(0).random((32, 1, 8, 8), np.float32)
+    bundle = export_bundle(
+        SmallEncoder(), decoder, image_shape=(1, 8, 8), latent_dim=2, output=tmp_path / "b.vae", images=images
+    )
+    portable = bundle.variants[0]
+    faster = replace(portable, decoder=replace(portable.decoder, file="decoder.cpu.onnx"))
+    int8 = quantised(portable, faster, tmp_path / "b.vae", images, bundle.likelihood)
+    assert (int8.encoder.file, int8.decoder.file) == ("encoder.int8.onnx", "decoder.cpu.onnx")

@@ -30,10 +30,12 @@ def test_an_image_size_that_cannot_be_halved_is_refused_with_one_that_can() -> N
 def test_training_computes_the_same_image_and_keeps_channels_last() -> None:
     up, x = UpConv(8, 6), torch.rand(2, 8, 5, 7).to(memory_format=torch.channels_last).requires_grad_()
     training, evaluation = up.train()(x), up.eval()(x)
-    assert torch.equal(training, evaluation)
+    torch.testing.assert_close(training, evaluation)
     training.relu().sum().backward()
     assert x.grad is not None
     assert x.grad.is_contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert up.train()(x).dtype == torch.bfloat16
 
 
 def test_the_seed_decides_the_weights_and_nothing_else_is_touched() -> None:

@@ -44,7 +44,7 @@ class UpConv(nn.ConvTranspose2d):
         # With a bias, oneDNN takes twice as long; and the gradient of a slice is laid out like its dimensions, which
         # this keeps channels last.
         full = functional.conv_transpose2d(x, self.weight, stride=2).permute(0, 2, 3, 1)
-        return (full[:, :-1, :-1] + self.bias).permute(0, 3, 1, 2)
+        return (full[:, :-1, :-1] + self.bias.to(full.dtype)).permute(0, 3, 1, 2)
 
 
 def conv(channels: int, out: int) -> nn.Conv2d:
@@ -138,8 +138,8 @@ def _deep(image_shape: Shape, latent_dim: int) -> tuple[Encoder, Decoder]:
         down += [DownConv(32, 32), nn.ReLU()]
     down += [conv(32, 64), nn.ReLU(), conv(64, 64), nn.ReLU(), DownConv(64, 32), nn.ReLU()]
     down += [nn.Flatten(), nn.Linear(32 * height * width, hidden), nn.ReLU()]
-    up: list[nn.Module] = [nn.Linear(latent_dim, hidden), nn.ReLU(), nn.Linear(hidden, 2 * hidden), nn.ReLU()]
-    up += [nn.Linear(2 * hidden, 32 * height * width), nn.ReLU(), nn.Unflatten(1, (32, height, width))]
+    up: list[nn.Module] = [nn.Linear(latent_dim, hidden), nn.SiLU(), nn.Linear(hidden, 2 * hidden), nn.SiLU()]
+    up += [nn.Linear(2 * hidden, 32 * height * width), nn.SiLU(), nn.Unflatten(1, (32, height, width))]
     for stage in range(stages):
         up += [UpConv(48 if stage else 32, 32 if stage == stages - 1 else 48), nn.ReLU()]
     up += [conv(32, image_shape[0])]

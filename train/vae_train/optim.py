@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vae_train.config import TrainConfig
 
 NARROW = 16  # rows or columns: below it a matrix is Adam's
+ITERATIONS = 5  # of Newton and Schulz
 ADAM_SHARE = 0.06  # of Muon's learning rate
 
 
@@ -69,19 +70,19 @@ class Muon(torch.optim.Optimizer):
         return loss
 
 
-def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
+def orthogonalised(matrix: Tensor) -> Tensor:
     """A matrix with the singular vectors of `matrix` and singular values near 1, by Newton and Schulz.
 
     Each iteration is X ← F X with F = aI + bG + cG² and G = X Xᵀ, so it is enough to follow G and the product of the
     F, both as small as the shorter side. The coefficients are Jordan's: values between 0.7 and 1.2 after five
-    iterations are near enough.
+    iterations are near enough. Many more would let G's rounding errors grow.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     wide = wide / (wide.norm() + 1e-7)
     gram = wide @ wide.T
     identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     product = identity
-    for _ in range(iterations):
+    for _ in range(ITERATIONS):
         factor = 3.4445 * identity + (2.0315 * gram - 4.7750 * identity) @ gram
         product = factor @ product
         gram = factor @ gram @ factor

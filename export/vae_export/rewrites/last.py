@@ -19,7 +19,7 @@ from vae_export.rewrites.phases import Taps, Upsampling, activation_of, bias_of,
 
 Array = NDArray[np.float32]
 WIDEST = 4  # output channels of a last convolution that is worth rewriting
-PADDED = 8  # channels of onnxruntime's blocked layout: AVX2; AVX-512 takes 16
+BLOCK = 8  # channels of onnxruntime's blocked layout: AVX2; AVX-512 takes 16
 
 
 @dataclass(frozen=True)
@@ -140,4 +140,4 @@ def _horizontal(editor: Editor, last: LastConvolution, source: str, q: int, side
 
 
 def _padded(channels: int) -> int:
-    return -(-channels // PADDED) * PADDED
+    return -(-channels // BLOCK) * BLOCK

@@ -1,4 +1,4 @@
-"""Stride-2 transposed convolutions as four ordinary ones.
+"""Stride-2 transposed convolutions as four ordinary ones, and what rewrites.last needs of them.
 
 Output row Y = 2i + a of a transposed convolution with kernel k and leading pad p is the sum over kernel rows
 κ with κ ≡ a + p (mod 2) of w[κ] · x[i + (a + p - κ) / 2]. So each phase a ∈ {0, 1} is an ordinary convolution of x; in
@@ -110,10 +110,12 @@ def activation_of(editor: Editor, node: onnx.NodeProto) -> onnx.NodeProto | None
 
 def phase(editor: Editor, up: Upsampling, a: int, b: int, activation: onnx.NodeProto | None) -> str:
     """Output rows 2i + a and columns 2j + b of a transposed convolution, as an ordinary convolution."""
-    rows, columns = (_taps(up.weight.shape[2 + i], phase, up.lead[i]) for i, phase in ((0, a), (1, b)))
+    (rows, row_reads), (columns, column_reads) = (
+        _reads(up.weight.shape[2 + i], number, up.lead[i]) for i, number in ((0, a), (1, b))
+    )
     weight = np.zeros((up.weight.shape[1], up.weight.shape[0], rows.size, columns.size), np.float32)
-    for ky, y in rows.places:
-        for kx, x in columns.places:
+    for ky, y in row_reads:
+        for kx, x in column_reads:
             weight[:, :, y, x] = up.weight[:, :, ky, kx].T
     output = conv(editor, up.node.input[0], weight, up.bias, rows, columns)
     return output if activation is None else editor.add_like(activation, output)
@@ -121,24 +123,19 @@ def phase(editor: Editor, up: Upsampling, a: int, b: int, activation: onnx.NodeP
 
 @dataclass(frozen=True)
 class Taps:
-    """A one-dimensional convolution: taps, stride, the pads around, and for each `places` (source, tap)."""
+    """One dimension of a convolution's window: how many taps, the pads on either side, the stride."""
 
     size: int = 1
     before: int = 0
     after: int = 0
     stride: int = 1
-    places: tuple[tuple[int, int], ...] = ()
 
 
-def _span(offsets: dict[int, int]) -> Taps:
-    """Taps for {source: offset}: output i reads input i + offset."""
-    low, high = min(0, *offsets.values()), max(0, *offsets.values())
-    return Taps(high - low + 1, -low, high, places=tuple((k, s - low) for k, s in offsets.items()))
-
-
-def _taps(kernel: int, phase: int, lead: int) -> Taps:
-    offsets = {k: (phase + lead - k) // 2 for k in range(kernel) if (phase + lead - k) % 2 == 0}
-    return _span(offsets) if offsets else Taps()
+def _reads(kernel: int, number: int, lead: int) -> tuple[Taps, list[tuple[int, int]]]:
+    """How output rows of the phase of this number read the input: the window, and (κ, tap) of the kernel's rows."""
+    offsets = {k: (number + lead - k) // 2 for k in range(kernel) if (number + lead - k) % 2 == 0}
+    low, high = min([0, *offsets.values()]), max([0, *offsets.values()])
+    return Taps(high - low + 1, -low, high), [(k, offset - low) for k, offset in offsets.items()]
 
 
 def conv(editor: Editor, source: str, weight: Array, bias: Array | None, rows: Taps, columns: Taps) -> str:

@@ -32,18 +32,18 @@ CALIBRATED = 256
 DRAWS = 4  # of z per image, for the ELBO
 LEAST_CHANNELS = 16  # convolutions with fewer inputs or outputs gain nothing from int8
 PERCENTILES = (100.0, 99.99, 99.95, 99.9)  # of an activation's values that its 8 bits reach; the rest is clipped
-SPENT = 0.8 * ELBO_BUDGET  # on the calibration images; the rest is for images that the graphs haven't seen
+SPENT = 0.8 * ELBO_BUDGET  # on images that didn't calibrate; the rest is for the error of that estimate
 
 
 def quantise(
-    content: bytes, inputs: Array, loss: Loss, allowed: float, corrected: Correction | None = None
+    content: bytes, inputs: Array, loss: Loss, allowed: float, correct: Correction | None = None
 ) -> tuple[bytes | None, float]:
     """An fp32 graph with as many layers in int8 as `allowed` nats of ELBO pay for, and the nats that costs.
 
-    `inputs` (N, …) calibrate; `loss` says how many nats a graph in the place of `content` costs, judged as it is and
-    `corrected`. The clipping that costs least is chosen first, then the layers that cost most alone go back to fp32,
-    one after the other; the one that makes the logits last, for rewritten for int8 it is slow in fp32. None where not
-    one layer can stay, with what the last one would have cost; infinity where there is no layer to quantise.
+    `inputs` (N, …) calibrate; `loss` says how many nats a graph in the place of `content` costs, once `correct`ed.
+    The clipping that costs least is chosen first, then the layers that cost most alone go back to fp32, one after the
+    other; the one that makes the logits last, for rewritten for int8 it is slow in fp32. None where not one layer can
+    stay, with what the last one would have cost; infinity where there is no layer to quantise.
     """
     model = onnx.load_from_string(content)
     layers = worthwhile(model)
@@ -54,9 +54,8 @@ def quantise(
 
     def build(percentile: float, chosen: Sequence[Layer]) -> tuple[float, bytes]:
         graph = calibrated.in_int8([name for layer in chosen for name in layer], percentile)
+        graph = correct(graph) if correct else graph
         lost = loss(graph)
-        if corrected and (better := corrected(graph)) != graph:
-            lost, graph = min((lost, graph), (loss(better), better))
         bar.update()
         return (lost if math.isfinite(lost) else math.inf), graph
 
@@ -98,28 +97,30 @@ def worthwhile(model: onnx.ModelProto) -> list[Layer]:
 def quantised(portable: Variant, fp32: Variant, folder: Path, images: Array, likelihood: Likelihood) -> Variant:
     """Write encoder.int8.onnx and decoder.int8.onnx, calibrated on real images and the encoder's latents of them.
 
+    Every other image calibrates; the others judge, for what was clipped hurts most where an image is unlike those seen.
     The graphs of the `portable` variant are quantised; a part of which no layer can be stays as it is in `fp32`, the
     faster one on a CPU. Raises VAEError when that is so of both.
     """
-    images = images[np.linspace(0, len(images) - 1, min(len(images), CALIBRATED)).astype(int)]
+    images = images[np.linspace(0, len(images) - 1, min(len(images), 2 * CALIBRATED)).astype(int)]
+    seen, judged = images[::2], images[1::2] if len(images) > 1 else images
     encoder, decoder = ((folder / part.file).read_bytes() for part in (portable.encoder, portable.decoder))
-    codes = encode(encoder, images)
-    before = elbo(codes, decoder, images, likelihood)
+    codes = encode(encoder, judged)
+    before = elbo(codes, decoder, judged, likelihood)
     int8_encoder, encoder_cost = quantise(
-        encoder, images, lambda graph: before - elbo(encode(graph, images), decoder, images, likelihood), SPENT / 2
+        encoder, seen, lambda graph: before - elbo(encode(graph, judged), decoder, judged, likelihood), SPENT / 2
     )
-    latents = codes.z[0].astype(np.float32)
+    latents = encode(encoder, seen).z[0].astype(np.float32)
     (decoded,) = parity.run(decoder, latents)
     int8_decoder, decoder_cost = quantise(
         rewrite_for_cpu(decoder, INT8_PASSES) or decoder,
         latents,
-        lambda graph: before - elbo(codes, graph, images, likelihood),
+        lambda graph: before - elbo(codes, graph, judged, likelihood),
         SPENT - (max(0.0, encoder_cost) if int8_encoder else 0.0),  # what the encoder leaves
         lambda graph: brightened(graph, latents, decoded),
     )
     files, reports = {"encoder": fp32.encoder, "decoder": fp32.decoder}, dict(fp32.parity)
     for part, plain, int8, inputs in (
-        ("encoder", encoder, int8_encoder, images),
+        ("encoder", encoder, int8_encoder, seen),
         ("decoder", decoder, int8_decoder, latents),
     ):
         if int8:

@@ -58,7 +58,7 @@ class TrainConfig:
 PRESETS = {
     "default": TrainConfig("default"),
     "quick": TrainConfig("quick", networks="deep", epochs=2),
-    "best": TrainConfig("best", networks="deep", epochs=40),
+    "best": TrainConfig("best", networks="deep", epochs=24),
     "book": TrainConfig(
         "book", sampling="book", beta=None, optimizer="rmsprop", learning_rate=1e-3, batch_size=16, epochs=10
     ),

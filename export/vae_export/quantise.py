@@ -28,7 +28,7 @@ Array = NDArray[np.float32]
 Loss = Callable[[bytes], float]
 Correction = Callable[[bytes], bytes]
 Layer = tuple[str, ...]  # names of nodes that are quantised together
-CALIBRATED = 256
+CALIBRATED = 512  # images at most: every other one calibrates, the others judge
 DRAWS = 4  # of z per image, for the ELBO
 LEAST_CHANNELS = 16  # convolutions with fewer inputs or outputs gain nothing from int8
 PERCENTILES = (100.0, 99.99, 99.95, 99.9)  # of an activation's values that its 8 bits reach; the rest is clipped
@@ -101,7 +101,7 @@ def quantised(portable: Variant, fp32: Variant, folder: Path, images: Array, lik
     The graphs of the `portable` variant are quantised; a part of which no layer can be stays as it is in `fp32`, the
     faster one on a CPU. Raises VAEError when that is so of both.
     """
-    images = images[np.linspace(0, len(images) - 1, min(len(images), 2 * CALIBRATED)).astype(int)]
+    images = images[np.linspace(0, len(images) - 1, min(len(images), CALIBRATED)).astype(int)]
     seen, judged = images[::2], images[1::2] if len(images) > 1 else images
     encoder, decoder = ((folder / part.file).read_bytes() for part in (portable.encoder, portable.decoder))
     codes = encode(encoder, judged)

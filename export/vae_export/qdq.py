@@ -30,8 +30,8 @@ SAMPLE = 1 << 16  # numbers of a value that are kept of one call
 Ranges = dict[str, tuple[np.float32, np.float32]]
 
 
-class Batches(CalibrationDataReader):  # type: ignore[misc]
-    """Feeds one batch of inputs."""
+class OneBatch(CalibrationDataReader):  # type: ignore[misc]
+    """Feeds one batch of inputs, as quantize_static wants it; the ranges don't come from there."""
 
     def __init__(self, name: str, inputs: Array) -> None:
         self.feeds = iter([{name: inputs}])
@@ -65,7 +65,7 @@ class Calibrated:
             quantize_static(
                 source,
                 target,
-                Batches(self.model.graph.input[0].name, self.few),
+                OneBatch(self.model.graph.input[0].name, self.few),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 reduce_range=True,

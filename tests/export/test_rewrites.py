@@ -82,63 +82,43 @@ def test_transposed_convolutions_become_phases(up, channels, out, height, width,
     assert_same(before, after, channels, height, width)
 
 
-@QUICK
-@given(
-    upsamplings(),
-    st.integers(1, 5),
-    st.integers(1, 9),
-    st.integers(1, 4),
-    st.integers(1, 6),
-    st.integers(1, 6),
-    st.tuples(st.integers(1, 5), st.integers(1, 5)),
-    st.data(),
-    st.integers(0, 99),
-)
-def test_a_last_convolution_is_separated(up, channels, middle, out, height, width, kernel, data, seed):
-    before_pads = [data.draw(st.integers(0, k - 1)) for k in kernel]
+@st.composite
+def last_layers(draw):
+    """A transposed convolution, ReLU, a convolution that keeps the size, sigmoid: the graph and its input's shape."""
+    channels, middle, out = draw(st.integers(1, 5)), draw(st.integers(1, 9)), draw(st.integers(1, 4))
+    up, shape = draw(upsamplings()), (channels, draw(st.integers(1, 6)), draw(st.integers(1, 6)))
+    kernel = [draw(st.integers(1, 5)) for _ in range(2)]
+    before_pads = [draw(st.integers(0, k - 1)) for k in kernel]
     pads = before_pads + [k - 1 - p for k, p in zip(kernel, before_pads, strict=True)]
-    weights = random_weights(seed, w=(channels, middle, *up[0]), b=(middle,), v=(out, middle, *kernel), c=(out,))
+    shapes = {"w": (channels, middle, *up[0]), "b": (middle,), "v": (out, middle, *kernel), "c": (out,)}
     nodes = [
         up_node(*up),
         helper.make_node("Relu", ["u"], ["r"]),
         helper.make_node("Conv", ["r", "v", "c"], ["l"], kernel_shape=kernel, pads=pads),
         helper.make_node("Sigmoid", ["l"], ["y"]),
     ]
-    before = graph(nodes, weights, channels, height, width)
+    return graph(nodes, random_weights(draw(st.integers(0, 99)), **shapes), *shape), shape
+
+
+@QUICK
+@given(last_layers())
+def test_a_last_convolution_is_separated(layers):
+    before, shape = layers
     after = rewrite(before)
     kinds = [node.op_type for node in after.graph.node]
     assert "ConvTranspose" not in kinds
     assert "Concat" not in kinds
-    assert_same(before, after, channels, height, width)
+    assert_same(before, after, *shape)
 
 
 @QUICK
-@given(
-    upsamplings(),
-    st.integers(1, 5),
-    st.integers(1, 9),
-    st.integers(1, 4),
-    st.integers(1, 6),
-    st.integers(1, 6),
-    st.tuples(st.integers(1, 5), st.integers(1, 5)),
-    st.data(),
-    st.integers(0, 99),
-)
-def test_for_int8_a_last_convolution_makes_blocks(up, channels, middle, out, height, width, kernel, data, seed):
-    before_pads = [data.draw(st.integers(0, k - 1)) for k in kernel]
-    pads = before_pads + [k - 1 - p for k, p in zip(kernel, before_pads, strict=True)]
-    weights = random_weights(seed, w=(channels, middle, *up[0]), b=(middle,), v=(out, middle, *kernel), c=(out,))
-    nodes = [
-        up_node(*up),
-        helper.make_node("Relu", ["u"], ["r"]),
-        helper.make_node("Conv", ["r", "v", "c"], ["l"], kernel_shape=kernel, pads=pads),
-        helper.make_node("Sigmoid", ["l"], ["y"]),
-    ]
-    before = graph(nodes, weights, channels, height, width)
+@given(last_layers())
+def test_for_int8_a_last_convolution_makes_blocks(layers):
+    before, shape = layers
     after = rewrite(before, INT8_PASSES)
-    in_blocks = height % 2 == 0 and width % 2 == 0  # phases with an odd side are left to the other pass
+    in_blocks = shape[1] % 2 == 0 and shape[2] % 2 == 0  # phases with an odd side are left to the other pass
     assert ("Concat" in {node.op_type for node in after.graph.node}) == in_blocks
-    assert_same(before, after, channels, height, width)
+    assert_same(before, after, *shape)
 
 
 @QUICK

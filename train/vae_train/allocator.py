@@ -11,8 +11,8 @@ LARGEST = 1 << 30
 def keep_large_buffers() -> None:
     """Let malloc reuse freed activations in place of giving them back to the system, which zeroes them for each step.
 
-    Worth a quarter of a training step on the CPU. Changes this process's allocator,
-    so only a program calls it, never a library; does nothing where there is no glibc.
+    Worth a quarter of a training step on the CPU (`python -m benchmarks.training`, with and without --plain-malloc).
+    Changes this process's allocator, so only a program calls it, never a library; does nothing where there is no glibc.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

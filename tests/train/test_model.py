@@ -1,8 +1,11 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
 
 from vae_runtime.errors import VAEError
-from vae_train.model import UpConv, build_vae, halvings
+from vae_train.model import LastConv, UpConv, build_vae, halvings
 
 
 @pytest.mark.parametrize("networks", ["reference", "deep"])
@@ -77,3 +80,23 @@ def test_the_deep_decoder_costs_no_more_multiplications_than_the_reference() -> 
         return total
 
     assert multiplications("deep") <= multiplications("reference")
+
+
+sizes = st.integers(1, 6)
+
+
+@given(n=sizes, channels=sizes, out=st.integers(1, 3), height=sizes, width=sizes, seed=st.integers(0, 99))
+def test_the_last_convolution_trains_as_an_ordinary_one(
+    n: int, channels: int, out: int, height: int, width: int, seed: int
+) -> None:
+    random = torch.Generator().manual_seed(seed)
+    plain, ours = nn.Conv2d(channels, out, 3, padding=1), LastConv(channels, out).train()
+    ours.load_state_dict(plain.state_dict())
+    x = torch.randn(n, channels, height, width, generator=random).requires_grad_()
+    upstream = torch.randn(n, out, height, width, generator=random)
+    results = []
+    for layer in (plain, ours):
+        image = layer(x)
+        results.append((image, *torch.autograd.grad(image, [x, *layer.parameters()], upstream)))
+    for want, got in zip(*results, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)

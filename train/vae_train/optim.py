@@ -80,15 +80,21 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     wide = wide / (wide.norm() + 1e-7)
     gram = wide @ wide.T
-    identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    product = identity
-    for _ in range(ITERATIONS):
-        factor = 3.4445 * identity + (2.0315 * gram - 4.7750 * identity) @ gram
-        product = factor @ product
+    product = factor = _factor(gram)
+    for _ in range(ITERATIONS - 1):
         gram = factor @ gram @ factor
+        factor = _factor(gram)
+        product = factor @ product
     wide = product @ wide
     result: Tensor = wide if matrix.shape[0] <= matrix.shape[1] else wide.T
     return result
+
+
+def _factor(gram: Tensor) -> Tensor:
+    """aI + bG + cG² in two calls: such small matrices cost by the call."""
+    factor = torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315)
+    factor.diagonal().add_(3.4445)
+    return factor
 
 
 class MuonAndAdam:

@@ -69,8 +69,8 @@ class TapByTap(torch.autograd.Function):
     """A 3×3 `same` convolution as one matrix product for all nine taps and the sum of the shifted results.
 
     x (N, C, H, W) channels last, weight (out, C, 3, 3) -> (N, out, H, W) float32. oneDNN fills its registers with
-    output channels, of which there is one: this takes 40 % of the time (as long as oneDNN for three). Autograd's own products
-    of such narrow matrices would take ten times as long as these.
+    output channels, of which there is one: this takes 40 % of the time (as long as oneDNN for
+    three). Autograd's own products of such narrow matrices would take ten times as long as these.
     """
 
     @staticmethod

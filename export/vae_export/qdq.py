@@ -30,7 +30,7 @@ SAMPLE = 1 << 16  # numbers of a value that are kept of one call
 Ranges = dict[str, tuple[np.float32, np.float32]]
 
 
-class OneBatch(CalibrationDataReader):  # type: ignore[misc]
+class OneBatch(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped, so its base class is Any
     """Feeds one batch of inputs, as quantize_static wants it; the ranges don't come from there."""
 
     def __init__(self, name: str, inputs: Array) -> None:

@@ -19,7 +19,6 @@ from torch.nn import functional
 from vae_runtime.errors import VAEError
 
 Shape = tuple[int, int, int]
-TAPS = [(i, j) for i in range(3) for j in range(3)]
 SMALLEST_SIDES = {"reference": 16, "deep": 8}  # the image is halved until its sides are at most so long
 
 
@@ -61,7 +60,7 @@ class LastConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or x.device.type != "cpu":
             return super().forward(x)
-        image: Tensor = TapByTap.apply(x, self.weight)  # type: ignore[no-untyped-call]
+        image: Tensor = TapByTap.apply(x, self.weight)  # type: ignore[no-untyped-call]  # torch leaves `apply` untyped
         return image + self.bias.view(-1, 1, 1)
 
 
@@ -69,8 +68,8 @@ class TapByTap(torch.autograd.Function):
     """A 3×3 `same` convolution as one matrix product for all nine taps and the sum of the shifted results.
 
     x (N, C, H, W) channels last, weight (out, C, 3, 3) -> (N, out, H, W) float32. oneDNN fills its registers with
-    output channels, of which there is one: this takes 40 % of the time (as long as oneDNN for
-    three). Autograd's own products of such narrow matrices would take ten times as long as these.
+    output channels; where there is one, this takes 40 % of the time (as long as oneDNN where there are three).
+    Autograd's own products of such narrow matrices would take ten times as long as these.
     """
 
     @staticmethod
@@ -79,10 +78,10 @@ class TapByTap(torch.autograd.Function):
         pixels = x.permute(0, 2, 3, 1).reshape(-1, channels)
         kernel = weight.permute(2, 3, 0, 1).to(x.dtype).reshape(-1, channels)
         ctx.save_for_backward(pixels, kernel)
-        taps = (kernel @ pixels.T).view(3, 3, -1, n, height, width)
-        padded = torch.zeros(taps.shape[2], n, height + 2, width + 2, device=x.device)
-        for i, j in TAPS:
-            padded[:, :, 2 - i : 2 - i + height, 2 - j : 2 - j + width] += taps[i, j]
+        taps = (kernel @ pixels.T).view(9, -1, n, height, width)
+        padded = torch.zeros(taps.shape[1], n, height + 2, width + 2, device=x.device)
+        for tap, place in zip(taps, _places(padded), strict=True):
+            place.add_(tap)
         return padded[:, :, 1:-1, 1:-1].transpose(0, 1)
 
     @staticmethod
@@ -90,14 +89,17 @@ class TapByTap(torch.autograd.Function):
         pixels, kernel = ctx.saved_tensors
         n, out, height, width = gradients[0].shape
         padded = functional.pad(gradients[0].transpose(0, 1), (1, 1, 1, 1))
-        taps = pixels.new_empty(3, 3, out, n, height, width)
-        for i, j in TAPS:
-            taps[i, j] = padded[:, :, 2 - i : 2 - i + height, 2 - j : 2 - j + width]
-        rows = taps.view(len(kernel), -1)
+        taps = torch.stack(_places(padded)).to(pixels.dtype).view(len(kernel), -1)
         return (
-            (rows.T @ kernel).view(n, height, width, -1).permute(0, 3, 1, 2),
-            (rows @ pixels).float().view(3, 3, out, -1).permute(2, 3, 0, 1),
+            (taps.T @ kernel).view(n, height, width, -1).permute(0, 3, 1, 2),
+            (taps @ pixels).float().view(3, 3, out, -1).permute(2, 3, 0, 1),
         )
+
+
+def _places(padded: Tensor) -> list[Tensor]:
+    """Where in an image (…, H + 2, W + 2) each tap of a 3×3 kernel adds what it gave at the H×W pixels: nine views."""
+    height, width = padded.shape[-2] - 2, padded.shape[-1] - 2
+    return [padded[..., 2 - i : 2 - i + height, 2 - j : 2 - j + width] for i in range(3) for j in range(3)]
 
 
 def conv(channels: int, out: int) -> nn.Conv2d:
@@ -181,8 +183,7 @@ def _reference(image_shape: Shape, latent_dim: int) -> tuple[Encoder, Decoder]:
 def _deep(image_shape: Shape, latent_dim: int) -> tuple[Encoder, Decoder]:
     """One halving more than `reference`: a cheap encoder, and a decoder whose dense layers bend the latent space.
 
-    At 28×28×1 the decoder costs 3.82 million multiplications (the reference's costs 3.85), the encoder 2.5
-    (18.7).
+    At 28×28×1 the decoder costs 3.82 million multiplications (the reference's costs 3.85), the encoder 2.5 (18.7).
     """
     stages, height, width = halvings(image_shape, SMALLEST_SIDES["deep"])
     hidden = max(64, 4 * latent_dim)

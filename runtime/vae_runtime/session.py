@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -22,9 +22,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from vae_runtime.bundle import GraphFile, read_graph
 from vae_runtime.errors import BundleError, ProviderError
 from vae_runtime.providers import CPU, Provider, check_active
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+from vae_runtime.workers import Task, Workers
 
 Array = NDArray[np.float32]
 CHUNK = 16
@@ -53,13 +51,12 @@ class Graph:
         self.provider, self.threads = provider, threads
         self._names, self._input = list(outputs), next(iter(inputs))
         self._process, self._lock = os.getpid(), threading.Lock()
-        self._built: tuple[int, Any, ThreadPoolExecutor | None] | None = None
+        self._built: tuple[int, Any, Workers] | None = None
 
     def __call__(self, array: Array) -> tuple[Array, ...]:
-        session, pool = self._session()
+        session, workers = self._session()
         n = len(array)
-        size = self._chunk(n)
-        if n == 1 or n == size:
+        if n == 1 or n == (size := self._chunk(n)):
             return tuple(self._run(session, array))
         results = tuple(np.empty((n, *shape), np.float32) for shape in self.outputs.values())
         waiting = deque(range(0, n, size))
@@ -73,11 +70,15 @@ class Graph:
                 for result, value in zip(results, self._run(session, array[start : start + size]), strict=True):
                     result[start : start + size] = value
 
-        helpers = [pool.submit(work) for _ in range(min(self.threads, len(waiting)) - 1)] if pool else []
-        work()  # this thread is one of them
-        for helper in helpers:
-            if not helper.cancel():  # it may still wait behind other callers' chunks
-                helper.result()
+        helpers: list[Task] = []
+        try:
+            for _ in range(min(workers.count, len(waiting) - 1)):
+                helpers.append(workers.start(work))
+            work()  # this thread is one of them
+        finally:
+            waiting.clear()  # where a chunk failed or Ctrl-C came, the others end after theirs
+            for helper in helpers:
+                helper.finish()
         return results
 
     def _run(self, session: Any, array: Array) -> list[Array]:
@@ -88,8 +89,8 @@ class Graph:
         """Free the session and its threads; the next call builds them again."""
         with self._lock:
             built, self._built = self._built, None
-        if built and built[0] == os.getpid() and built[2]:
-            built[2].shutdown()
+        if built and built[0] == os.getpid():
+            built[2].close()
 
     def verify(self) -> None:
         """Build the session, which checks the graph's hash, names, shapes and dtypes."""
@@ -100,7 +101,7 @@ class Graph:
             return DEVICE_CHUNK
         return max(1, min(CHUNK, math.ceil(n / self.threads)))
 
-    def _session(self) -> tuple[Any, ThreadPoolExecutor | None]:
+    def _session(self) -> tuple[Any, Workers]:
         built = self._built
         if built and built[0] == os.getpid():
             return built[1:]
@@ -114,11 +115,10 @@ class Graph:
                     "multiprocessing.get_context('spawn'), or load the model in the child"
                 )
             if self._built is None or self._built[0] != os.getpid():
-                concurrent = self.threads > 1 and self.provider.name == CPU
-                pool = _pool(self.threads - 1) if concurrent else None
+                workers = Workers(self.threads - 1 if self.provider.name == CPU else 0)
                 # A session of the parent is left alone: freeing it in a forked child may hang.
                 self._abandoned = self._built
-                self._built = (os.getpid(), self._build(), pool)
+                self._built = (os.getpid(), self._build(), workers)
             return self._built[1:]
 
     def _build(self) -> Any:
@@ -157,9 +157,3 @@ class Graph:
                 )
         if kind == "input" and len(actual) != len(expected):
             raise BundleError(f"{self.folder / self.file.file}: it has further inputs: {', '.join(actual)}")
-
-
-def _pool(threads: int) -> ThreadPoolExecutor:
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(threads, "vae-run")

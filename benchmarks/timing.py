@@ -97,9 +97,22 @@ def seconds(running: dict[str, Worker], array: NDArray[np.float32], budget: floa
 
 def matrix_rate(threads: int) -> float:
     """GFLOP/s of torch's float32 matrix product here, at its best."""
-    torch.set_num_threads(threads)
     matrix = torch.rand(1024, 1024)
-    best = min(second for _ in range(10) for second in _calls(lambda array: array @ matrix, matrix))
+    return _rate(lambda array: array @ matrix, matrix, threads)
+
+
+def convolution_rate(threads: int) -> float:
+    """GFLOP/s of the same product as a 1×1 convolution: oneDNN's kernels, where `matrix_rate` has those of BLAS."""
+    pixels, kernel = (
+        torch.rand(shape).contiguous(memory_format=torch.channels_last)
+        for shape in ((1, 1024, 32, 32), (1024, 1024, 1, 1))
+    )
+    return _rate(lambda array: torch.conv2d(array, kernel), pixels, threads)
+
+
+def _rate(product: Callable[[Any], Any], array: Any, threads: int) -> float:
+    torch.set_num_threads(threads)
+    best = min(second for _ in range(10) for second in _calls(product, array))
     return 2 * 1024**3 / best / 1e9
 
 

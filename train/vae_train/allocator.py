@@ -6,6 +6,7 @@ import ctypes
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 LARGEST = 1 << 30
+LARGEST_OF_OLD = 1 << 25  # all that glibc took before 2.35
 
 
 def keep_large_buffers() -> None:
@@ -18,5 +19,6 @@ def keep_large_buffers() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, TypeError, AttributeError):
         return
-    mallopt(M_MMAP_THRESHOLD, LARGEST)
+    if not mallopt(M_MMAP_THRESHOLD, LARGEST):
+        mallopt(M_MMAP_THRESHOLD, LARGEST_OF_OLD)
     mallopt(M_TRIM_THRESHOLD, LARGEST)

@@ -13,6 +13,7 @@ from vae_runtime.errors import VAEError
 
 Shape = tuple[int, int, int]
 Array = NDArray[np.float32]
+FLOAT32, UINT32 = np.dtype(np.float32), np.dtype(np.uint32)
 BITS_OF_ONE = 0x3F800000  # read as whole numbers, float32 from 0 to 1 are those up to it; NaN and negatives lie above
 
 
@@ -23,6 +24,14 @@ def check_images(images: Any, shape: Shape) -> Array:
     another dtype, ValueError for another shape, NaN, or values outside [0, 1].
     """
     array = np.asarray(images)
+    # What most callers pass goes through by one reduction in place of two: 3 µs of a single image's 60.
+    if (
+        array.dtype is FLOAT32
+        and array.shape[1:] == shape
+        and array.size
+        and np.maximum.reduce(array.view(UINT32), None) <= BITS_OF_ONE
+    ):
+        return array
     if array.dtype.kind != "f" and array.dtype != np.uint8:
         raise TypeError(f"images must be floating point in [0, 1] or uint8, not {array.dtype}")
     if shape[0] == 1 and array.ndim in (2, 3):
@@ -31,8 +40,6 @@ def check_images(images: Any, shape: Shape) -> Array:
         raise ValueError(f"images of shape {np.shape(images)} don't fit the model's (N, {', '.join(map(str, shape))})")
     if array.dtype == np.uint8:
         return array.astype(np.float32) / np.float32(255)
-    if array.dtype == np.float32 and array.size and np.maximum.reduce(array.view(np.uint32), None) <= BITS_OF_ONE:
-        return array  # one reduction in place of two: 3 µs of a single image's 60
     # NaN compares false, so this catches it too.
     if array.size and not (np.minimum.reduce(array, None) >= 0 and np.maximum.reduce(array, None) <= 1):
         raise ValueError("images must lie in [0, 1] and hold no NaN; scale them, or pass uint8 for 0 … 255")

@@ -67,18 +67,25 @@ class Graph:
                     start = waiting.popleft()
                 except IndexError:
                     return
-                for result, value in zip(results, self._run(session, array[start : start + size]), strict=True):
+                try:
+                    values = self._run(session, array[start : start + size])
+                except BaseException:
+                    waiting.clear()  # the others end after their chunk
+                    raise
+                for result, value in zip(results, values, strict=True):
                     result[start : start + size] = value
 
-        helpers: list[Task] = []
+        tasks = [Task(work) for _ in range(min(workers.count, len(waiting) - 1))]
         try:
-            for _ in range(min(workers.count, len(waiting) - 1)):
-                helpers.append(workers.start(work))
+            for task in tasks:
+                workers.start(task)
             work()  # this thread is one of them
         finally:
-            waiting.clear()  # where a chunk failed or Ctrl-C came, the others end after theirs
-            for helper in helpers:
-                helper.finish()
+            for task in tasks:
+                task.wait()
+        for task in tasks:
+            if task.error:
+                raise task.error
         return results
 
     def _run(self, session: Any, array: Array) -> list[Array]:

@@ -96,6 +96,7 @@ def train_command(
             dataset = without_test(dataset, validation)
         config = replace(
             PRESETS[preset],
+            epochs=epochs or PRESETS[preset].epochs,
             seed=seed,
             image_shape=dataset.image_shape,
             latent_dim=latent_dim,
@@ -105,22 +106,28 @@ def train_command(
             amp=amp,
             compile=compiled,
         )
-        trainer = Trainer(replace(config, epochs=epochs) if epochs else config, dataset, own_device, world)
-        if resume:
-            trainer.resume(path)
-        if world.is_main:
-            report.prepare(output)
-        history = report.History(output / "history.csv")
-        with _interrupt(world.is_main) as interrupted:
-            finished = train(trainer, path, interrupted, _each_epoch(trainer, history, output))
-        if not finished:
-            if world.is_main:
-                click.echo(f"Stopped; continue with --resume -o {output}", err=True)
-            raise SystemExit(CONTINUE)
-        if world.is_main:
-            report.write_pictures(trainer, output)
-            held_out = "validation" if validation else "test"
-            click.echo(f"{path}: {held_out} ELBO {trainer.training[f'{held_out}_elbo']:.2f} nats per image")
+        finished = _run(Trainer(config, dataset, own_device, world), output, resume)
+    if not finished:
+        raise SystemExit(CONTINUE)
+
+
+def _run(trainer: Trainer, output: Path, resume: bool) -> bool:
+    """Train to the end, or to Ctrl-C: False, and how to go on is said."""
+    path, is_main = output / "model.pt", trainer.world.is_main
+    if resume:
+        trainer.resume(path)
+    if is_main:
+        report.prepare(output)
+    history = report.History(output / "history.csv")
+    with _interrupt(is_main) as interrupted:
+        finished = train(trainer, path, interrupted, _each_epoch(trainer, history, output))
+    if is_main and finished:
+        report.write_pictures(trainer, output)
+        held_out = "validation" if trainer.config.validation else "test"
+        click.echo(f"{path}: {held_out} ELBO {trainer.training[f'{held_out}_elbo']:.2f} nats per image")
+    elif is_main:
+        click.echo(f"Stopped; continue with --resume -o {output}", err=True)
+    return finished
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,6 +6,7 @@ float rounding, on any number of processes.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -79,4 +80,6 @@ def joined(device: str) -> Iterator[tuple[World, str]]:
     try:
         yield World(rank, size), device
     finally:
+        # The group's threads end with the last reference to it; one that outlives Python aborts the process.
+        gc.collect()
         distributed.destroy_process_group()

@@ -53,13 +53,13 @@ class Averaged(Trainer):
 class ImportanceLosses(Losses):
     """The negative importance-weighted bound with three draws (Burda et al. 2016, equation 8)."""
 
-    def forward(self, images: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor]:
-        z_mean, log_var = self.vae.encoder(images)
+    def forward(self, images: Tensor, epsilon: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        z_mean, log_var = self.vae.encoder(images if noise is None else images + noise)
         weights = []
-        for noise in (epsilon, torch.randn_like(epsilon), torch.randn_like(epsilon)):
-            z = sample(z_mean, log_var, noise)
+        for draw in (epsilon, torch.randn_like(epsilon), torch.randn_like(epsilon)):
+            z = sample(z_mean, log_var, draw)
             log_p = -reconstruction_loss(self.vae.decoder.logits(z), images)
-            weights.append(log_p + 0.5 * (noise.square() + log_var - z.square()).sum(1))
+            weights.append(log_p + 0.5 * (draw.square() + log_var - z.square()).sum(1))
         bound = torch.stack(weights).logsumexp(0) - math.log(len(weights))
         return -bound, torch.zeros_like(bound)
 
@@ -90,11 +90,13 @@ class Recipe:
 
 
 RECIPES = {
-    "as it is: Muon, peak 0.05, batch 64": Recipe({}),
+    "as it is: Muon, peak 0.01, batch 64": Recipe({}),
     "Adam, peak 3e-3": Recipe({"optimizer": "adam", "learning_rate": 3e-3}),
     "RMSprop, constant 1e-3": Recipe({"optimizer": "rmsprop", "learning_rate": 1e-3}),
+    "peak 0.005": Recipe({"learning_rate": 0.005}),
     "peak 0.02": Recipe({"learning_rate": 0.02}),
-    "peak 0.1": Recipe({"learning_rate": 0.1}),
+    "peak 0.05": Recipe({"learning_rate": 0.05}),
+    "no noise on what the encoder sees": Recipe({"encoder_noise": 0.0}),
     "half of the steps as warm-up": Recipe({"warmup": 0.5}),
     "batch 32": Recipe({"batch_size": 32}),
     "batch 128": Recipe({"batch_size": 128}),

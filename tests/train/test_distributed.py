@@ -30,10 +30,11 @@ def gradients(path: Path) -> torch.Tensor:
     return torch.cat([part.flatten() for part in parts])
 
 
-def test_two_processes_have_the_gradients_of_one(sample_folder: Path, tmp_path: Path) -> None:
-    arguments = ["--data", str(sample_folder), "--epochs", "1", "--limit", "13", "-o"]  # one step, an odd batch
-    run([*ONE, *arguments, "one"], tmp_path)
-    assert run([*TWO, *arguments, "two"], tmp_path).count("epoch 1/1") == 1
+@pytest.mark.parametrize("preset", ["default", "best"])
+def test_two_processes_have_the_gradients_of_one(preset: str, sample_folder: Path, tmp_path: Path) -> None:
+    arguments = ["--data", str(sample_folder), "--preset", preset, "--epochs", "1", "--limit", "13"]  # one step, odd
+    run([*ONE, *arguments, "-o", "one"], tmp_path)
+    assert run([*TWO, *arguments, "-o", "two"], tmp_path).count("epoch 1/1") == 1
     one, two = (gradients(tmp_path / name / "model.pt") for name in ("one", "two"))
     torch.testing.assert_close(two, one, atol=1e-5 * float(one.abs().max()), rtol=0)
     one, two = (load_contents(tmp_path / name / "model.pt") for name in ("one", "two"))

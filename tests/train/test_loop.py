@@ -9,10 +9,13 @@ import torch
 
 from vae_runtime.errors import VAEError
 from vae_train.batches import shifted
+from vae_train.checkpoint import load_contents, save_contents
 from vae_train.config import PRESETS
 from vae_train.data import without_test
 from vae_train.evaluation import evaluate_elbo
 from vae_train.loop import Trainer, train
+from vae_train.model import build_vae
+from vae_train.objective import Losses, kl_loss, reconstruction_loss, sample
 
 
 def ignore(values: dict[str, float], seconds: float) -> None:
@@ -66,10 +69,24 @@ def test_what_was_held_out_of_the_training_images_is_not_called_a_test(config, d
     assert "test_elbo" not in trainer.training
 
 
+def test_a_run_from_before_a_setting_existed_is_resumed_with_its_default(config, data, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    assert not train(Trainer(config, data), path, after(3), ignore)
+    contents = load_contents(path)
+    del contents["config"]["encoder_noise"], contents["format"]
+    save_contents(path, contents)
+    trainer = Trainer(config, data)
+    trainer.resume(path)
+    assert trainer.position.step == 3
+    noisy = Trainer(replace(config, encoder_noise=0.1), data)
+    with pytest.raises(VAEError, match=r"encoder_noise 0\.0, now 0\.1"):
+        noisy.resume(path)
+
+
 def test_resuming_another_configuration_says_what_differs(config, data, tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     Trainer(config, data).save(path)
-    with pytest.raises(VAEError, match="learning_rate 0.05, now 0.1"):
+    with pytest.raises(VAEError, match="learning_rate 0.01, now 0.1"):
         Trainer(replace(config, learning_rate=0.1), data).resume(path)
 
 
@@ -124,6 +141,17 @@ def test_weights_that_are_no_longer_finite_never_replace_a_checkpoint(config, da
     with pytest.raises(VAEError, match="no longer finite .*the last checkpoint is kept"):
         trainer.save(tmp_path / "model.pt")
     assert (tmp_path / "model.pt").read_bytes() == before
+
+
+def test_noise_is_on_what_the_encoder_sees_and_on_nothing_else() -> None:
+    vae, images = build_vae((1, 28, 28), 2, seed=0), torch.rand(3, 1, 28, 28)
+    epsilon, noise = torch.randn(3, 2), torch.randn(3, 1, 28, 28)
+    reconstruction, kl = Losses(vae, "standard")(images, epsilon, noise)
+    z_mean, z_log_var = vae.encoder(images + noise)
+    logits = vae.decoder.logits(sample(z_mean, z_log_var, epsilon))
+    torch.testing.assert_close(reconstruction, reconstruction_loss(logits, images))
+    torch.testing.assert_close(kl, kl_loss(z_mean, z_log_var))
+    assert not torch.allclose(kl, Losses(vae, "standard")(images, epsilon)[1])
 
 
 def test_a_shifted_image_keeps_its_ink_and_moves_by_its_offset() -> None:

@@ -6,7 +6,7 @@ import ctypes
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 LARGEST = 1 << 30
-LARGEST_OF_OLD = 1 << 25  # all that glibc took before 2.35
+LARGEST_BEFORE_2_35 = 1 << 25  # glibc refused more
 
 
 def keep_large_buffers() -> None:
@@ -20,5 +20,5 @@ def keep_large_buffers() -> None:
     except (OSError, TypeError, AttributeError):
         return
     if not mallopt(M_MMAP_THRESHOLD, LARGEST):
-        mallopt(M_MMAP_THRESHOLD, LARGEST_OF_OLD)
+        mallopt(M_MMAP_THRESHOLD, LARGEST_BEFORE_2_35)
     mallopt(M_TRIM_THRESHOLD, LARGEST)

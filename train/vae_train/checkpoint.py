@@ -96,7 +96,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         statistics, training, names = contents["label_statistics"], contents["training"], contents["label_names"]
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise VAEError(f"{path}: a damaged checkpoint: {reason}") from None
+        raise VAEError(f"{path}: a damaged checkpoint, or one of another version: {reason}") from None
     log_var = () if model.log_var is None else tuple(model.log_var.tolist())
     return Checkpoint(
         model=model.eval(),

@@ -114,7 +114,7 @@ class Trainer:
         epsilon = torch.randn((count, self.config.latent_dim), generator=self.noise)[mine].to(self.device)
         set_rate(self.optimizer, rate)
         self.optimizer.zero_grad()
-        reconstruction, kl = self.step_losses(images, epsilon)
+        reconstruction, kl = self.step_losses(images, epsilon, self._encoder_noise(images, count, mine))
         # The processes' gradients are averaged, hence the factor.
         loss = (reconstruction.sum() + self._kl_weight() * kl.sum()) * (self.world.size / count)
         # The book's loss is the mean over pixels: RMSprop's ε makes it matter, Adam hardly notices.
@@ -122,6 +122,13 @@ class Trainer:
         (loss * scale).backward()
         self.optimizer.step()
         return [reconstruction.sum().item(), kl.sum().item()]
+
+    def _encoder_noise(self, images: Tensor, count: int, mine: slice) -> Tensor | None:
+        """What is added to the images (n, C, H, W) that the encoder sees; drawn for the whole batch like epsilon."""
+        if not self.config.encoder_noise:
+            return None
+        noise = torch.randn((count, *images.shape[1:]), generator=self.noise)[mine].to(self.device)
+        return noise * self.config.encoder_noise
 
     def _kl_weight(self) -> float:
         return self.config.kl_weight
@@ -182,7 +189,9 @@ class Trainer:
         """Continue the run in `path`. Raises VAEError saying what differs when it is another run's."""
         contents = checkpoint.load_contents(path)
         try:
-            saved = contents["config"]
+            saved = TrainConfig.from_dict(
+                contents["config"]
+            ).to_dict()  # settings it had no word for have their default
             different = {k: (saved.get(k), v) for k, v in self.config.to_dict().items() if saved.get(k) != v}
             if different:
                 listed = ", ".join(f"{key} {old!r}, now {new!r}" for key, (old, new) in different.items())

@@ -181,16 +181,18 @@ def _reference(image_shape: Shape, latent_dim: int) -> tuple[Encoder, Decoder]:
 
 
 def _deep(image_shape: Shape, latent_dim: int) -> tuple[Encoder, Decoder]:
-    """One halving more than `reference`: a cheap encoder, and a decoder whose dense layers bend the latent space.
+    """One halving more than `reference`: an encoder whose widest layers stand before the last of them, and a decoder
+    whose dense layers bend the latent space.
 
-    At 28×28×1 the decoder costs 3.82 million multiplications (the reference's costs 3.85), the encoder 2.5 (18.7).
+    At 28×28×1 the decoder costs 3.82 million multiplications (the reference's costs 3.85), the encoder 12.4 (18.7).
     """
     stages, height, width = halvings(image_shape, SMALLEST_SIDES["deep"])
     hidden = max(64, 4 * latent_dim)
-    down: list[nn.Module] = [DownConv(image_shape[0], 32), nn.ReLU()]
-    for stage in range(1, stages):
+    # The last layer halves, then the first, then those between them.
+    down: list[nn.Module] = [DownConv(image_shape[0], 32) if stages > 1 else conv(image_shape[0], 32), nn.ReLU()]
+    for stage in range(1, stages - 1):
         down += [DownConv(64 if stage > 1 else 32, 64), nn.ReLU()]
-    down += [conv(64 if stages > 1 else 32, 48), nn.ReLU()]
+    down += [conv(64 if stages > 2 else 32, 64), nn.ReLU(), conv(64, 64), nn.ReLU(), DownConv(64, 48), nn.ReLU()]
     down += [nn.Flatten(), nn.Linear(48 * height * width, hidden), nn.ReLU()]
     up: list[nn.Module] = [nn.Linear(latent_dim, hidden), nn.SiLU(), nn.Linear(hidden, 2 * hidden), nn.SiLU()]
     up += [nn.Linear(2 * hidden, 32 * height * width), nn.SiLU(), nn.Unflatten(1, (32, height, width))]

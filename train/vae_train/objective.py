@@ -42,8 +42,9 @@ def kl_loss(z_mean: Tensor, log_var: Tensor) -> Tensor:
 
 
 class Losses(nn.Module):
-    """A VAE seen as the function that training minimises: (images, epsilon) -> reconstruction, KL, each (N,).
+    """A VAE seen as the function that training minimises: (images, epsilon, noise) -> reconstruction, KL, each (N,).
 
+    `noise` (N, C, H, W), if there is any, is added to what the encoder sees of the images.
     With `sampling` "book" the noise has standard deviation exp(z_log_var) while the KL term takes exp(z_log_var)
     for the variance, as the book prints it. `amp` computes both networks in bfloat16.
     """
@@ -52,8 +53,8 @@ class Losses(nn.Module):
         super().__init__()
         self.vae, self.sampling, self.amp = vae, sampling, amp
 
-    def forward(self, images: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor]:
-        z_mean, z_log_var, logits = self.outputs(images, epsilon)
+    def forward(self, images: Tensor, epsilon: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        z_mean, z_log_var, logits = self.outputs(images if noise is None else images + noise, epsilon)
         return reconstruction_loss(logits, images, self.vae.log_var), kl_loss(z_mean, z_log_var)
 
     def outputs(self, images: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor, Tensor]:

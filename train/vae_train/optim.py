@@ -13,7 +13,7 @@ from vae_train.config import TrainConfig
 
 NARROW = 16  # rows or columns: below it a matrix is Adam's
 ITERATIONS = 5  # of Newton and Schulz
-ADAM_SHARE = 0.06  # of Muon's learning rate
+ADAM_SHARE = 0.4  # of Muon's learning rate
 
 
 class KerasRMSprop(torch.optim.Optimizer):

@@ -6,7 +6,6 @@ Imports neither numpy nor onnxruntime.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -15,6 +14,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from vae_runtime.errors import BundleError
+
+try:  # as the standard library's `random` does: hashlib loads OpenSSL, 3 MiB for one hash
+    from _sha2 import sha256  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    try:
+        from _sha256 import sha256  # type: ignore[import-not-found, unused-ignore]  # until Python 3.11
+    except ImportError:
+        from hashlib import sha256
 
 SCHEMA = 1
 MANIFEST = "bundle.json"
@@ -163,14 +170,14 @@ def read_graph(folder: Path, graph: GraphFile) -> bytes:
     path = folder / graph.file
     _check_size(path, graph)
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != graph.sha256:
+    if sha256(content).hexdigest() != graph.sha256:
         raise BundleError(f"{path}: damaged: its SHA-256 is not the one in {MANIFEST}; export or copy it again")
     return content
 
 
 def graph_file(name: str, content: bytes) -> GraphFile:
     """Describe a graph about to be written as `name`."""
-    return GraphFile(name, hashlib.sha256(content).hexdigest(), len(content))
+    return GraphFile(name, sha256(content).hexdigest(), len(content))
 
 
 def _check_size(path: Path, graph: GraphFile) -> None:

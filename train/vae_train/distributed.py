@@ -6,7 +6,6 @@ float rounding, on any number of processes.
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -79,7 +78,8 @@ def joined(device: str) -> Iterator[tuple[World, str]]:
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
     try:
         yield World(rank, size), device
+        # Until the first process has written its files. One that ended at once, while a thread of gloo's still held the
+        # last sum's tensor, was aborted by Python.
+        distributed.barrier()
     finally:
-        # The group's threads end with the last reference to it; one that outlives Python aborts the process.
-        gc.collect()
         distributed.destroy_process_group()

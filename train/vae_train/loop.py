@@ -189,9 +189,7 @@ class Trainer:
         """Continue the run in `path`. Raises VAEError saying what differs when it is another run's."""
         contents = checkpoint.load_contents(path)
         try:
-            saved = TrainConfig.from_dict(
-                contents["config"]
-            ).to_dict()  # settings it had no word for have their default
+            saved = TrainConfig.from_dict(contents["config"]).to_dict()  # settings newer than it have their default
             different = {k: (saved.get(k), v) for k, v in self.config.to_dict().items() if saved.get(k) != v}
             if different:
                 listed = ", ".join(f"{key} {old!r}, now {new!r}" for key, (old, new) in different.items())

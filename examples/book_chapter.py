@@ -11,7 +11,7 @@ from pathlib import Path
 
 import vae_runtime
 from vae_export import export_checkpoint
-from vae_runtime.pictures import save_png, sheet
+from vae_runtime.png import save_png, sheet
 from vae_train.config import PRESETS
 from vae_train.data import load_dataset
 from vae_train.loop import Trainer, train

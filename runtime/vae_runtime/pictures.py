@@ -1,26 +1,22 @@
-"""Pictures with Pillow alone: sheets of tiles, scatters and line charts, written as PNG."""
+"""Pictures that are drawn, with Pillow alone: scatters, line charts, animations, and the axes of a grid."""
 
 from __future__ import annotations
 
 import math
 import os
-import struct
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from vae_runtime.files import atomic_file
+from vae_runtime.png import Pixels, sheet
 
 if TYPE_CHECKING:
     from PIL import ImageDraw, ImageFont
 
-# Level 1 costs a third of the default's time; a sheet of digits is a fifth larger.
-COMPRESSION = 1
 COLOURS = (
     "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf",
 )  # fmt: skip
@@ -28,75 +24,22 @@ WIDTH, HEIGHT = 800, 720
 LEFT, TOP, RIGHT, BOTTOM = 70, 50, 690, 660
 
 
-def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """float in [0, 1] -> rounded to 0 … 255."""
-    return np.asarray(np.rint(np.clip(images, 0, 1) * 255), np.uint8)
-
-
-def to_picture(image: NDArray[np.floating]) -> Image.Image:
-    """(C, H, W) in [0, 1], C 1 or 3 -> a grey or colour picture. Raises ValueError for other channels."""
-    return _picture(to_uint8(image))
-
-
-def _picture(pixels: NDArray[np.uint8]) -> Image.Image:
-    if len(pixels) not in (1, 3):
-        raise ValueError(f"an image of {len(pixels)} channels cannot be shown; 1 and 3 can")
-    return Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-
-
-def sheet(images: NDArray[np.floating], columns: int | None = None, *, scale: int = 1, gap: int = 0) -> Image.Image:
-    """Tiles in rows on black, (N, C, H, W) in [0, 1]; `columns` None makes it as square as it gets.
-
-    Each pixel becomes scale×scale, `gap` pixels lie between tiles. Raises ValueError without images.
-    """
-    n, channels, height, width = images.shape
-    if not n:
-        raise ValueError("there are no images to show")
-    columns = min(n, columns or math.ceil(math.sqrt(n)))
-    rows = math.ceil(n / columns)
-    canvas = np.zeros((channels, rows * (height + gap) - gap, columns * (width + gap) - gap), np.uint8)
-    for i, image in enumerate(images):
-        y, x = i // columns * (height + gap), i % columns * (width + gap)
-        canvas[:, y : y + height, x : x + width] = to_uint8(image)
-    return _picture(canvas if scale == 1 else canvas.repeat(scale, 1).repeat(scale, 2))
-
-
-def save_png(picture: Image.Image, target: str | os.PathLike[str] | BinaryIO) -> None:
-    """Write a PNG, whole or not at all; the same picture gives the same bytes."""
-    if isinstance(target, str | os.PathLike):
-        with atomic_file(target) as temporary, Path(temporary).open("wb") as file:
-            write_png(picture, file)
-    else:
-        write_png(picture, target)
-
-
-def write_png(picture: Image.Image, file: BinaryIO) -> None:
-    """Write a PNG to an open file: grey or RGB, 8 bits. Written here because Pillow's plugins take 10 ms to load."""
-    pixels = np.asarray(picture if picture.mode == "L" else picture.convert("RGB"))
-    rows = pixels.reshape(picture.height, -1)
-    lines = np.insert(rows, 0, 0, axis=1)  # each row begins with its filter, 0: none
-    header = struct.pack(">IIBBBBB", picture.width, picture.height, 8, 0 if picture.mode == "L" else 2, 0, 0, 0)
-    file.write(b"\x89PNG\r\n\x1a\n")
-    for kind, content in ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), COMPRESSION)), (b"IEND", b"")):
-        file.write(struct.pack(">I", len(content)) + kind + content)
-        file.write(struct.pack(">I", zlib.crc32(kind + content)))
-
-
 def save_gif(
     images: Iterable[NDArray[np.floating]], target: str | os.PathLike[str], *, scale: int = 1, fps: int = 12
 ) -> None:
     """Write images (C, H, W) in [0, 1] as a looping animation, whole or not at all."""
-    frames = [sheet(image[None], scale=scale) for image in images]
+    frames = [Image.fromarray(sheet(image[None], scale=scale)) for image in images]
     with atomic_file(target) as temporary:
         frames[0].save(
             temporary, "GIF", save_all=True, append_images=frames[1:], duration=1000 // fps, loop=0, optimize=False
         )
 
 
-def with_axes(tiles: Image.Image, points: Sequence[float], axes: tuple[int, int]) -> Image.Image:
-    """A grid of equal tiles with the latent coordinates of its columns and rows written beside it."""
+def with_axes(pixels: Pixels, points: Sequence[float], axes: tuple[int, int]) -> Image.Image:
+    """A sheet of n×n tiles with the latent coordinates of its columns and rows, `points`, written beside it."""
     from PIL import ImageDraw
 
+    tiles = Image.fromarray(pixels)
     margin, top, font = 46, 20, _font(11)
     picture = Image.new(tiles.mode, (tiles.width + margin, top + tiles.height + margin), 0)
     picture.paste(tiles, (margin, top))

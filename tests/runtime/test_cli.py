@@ -271,3 +271,13 @@ def test_running_loads_neither_torch_nor_onnx_nor_the_other_packages() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_grid_loads_neither_pillow_nor_openssl_nor_logging(tmp_path: Path) -> None:
+    script = (
+        "import sys; from vae_runtime.cli import group; group.main(['grid'], standalone_mode=False); "
+        "print(sorted({'PIL', '_hashlib', 'logging'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == ["grid.png", "[]"]
+    assert Image.open(tmp_path / "grid.png").size == (420, 420)

@@ -14,7 +14,8 @@ from PIL import Image
 from vae_runtime import latent_space
 from vae_runtime.errors import VAEError
 from vae_runtime.files import atomic_file
-from vae_runtime.pictures import line_chart, save_gif, save_png, scatter, sheet
+from vae_runtime.pictures import line_chart, save_gif, scatter
+from vae_runtime.png import save_png, sheet
 from vae_train.evaluation import encode
 from vae_train.loop import Trainer
 

@@ -70,7 +70,8 @@ def grid(
     images = vae.grid(cells, axes=axes, quantiles=quantiles, limits=limits, anchor=z)
     if labelled:
         from vae_runtime.latent_space import axis_points
-        from vae_runtime.pictures import sheet, with_axes
+        from vae_runtime.pictures import with_axes
+        from vae_runtime.png import sheet
 
         points = axis_points(cells, quantiles, limits)
         tiles = sheet(images.reshape(-1, *vae.image_shape), cells, scale=scale)

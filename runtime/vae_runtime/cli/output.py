@@ -17,7 +17,8 @@ from vae_runtime.errors import VAEError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from PIL.Image import Image
+
+    from vae_runtime.png import Picture
 
     Chunks = Iterable[NDArray[np.float32]]
 
@@ -55,9 +56,9 @@ def write_images(
     announce(output)
 
 
-def write_picture(picture: Image, output: Path) -> None:
+def write_picture(picture: Picture, output: Path) -> None:
     """Write one picture as PNG, or to stdout for -, and print its path."""
-    from vae_runtime.pictures import save_png
+    from vae_runtime.png import save_png
 
     if str(output) != "-" and output.suffix.lower() != ".png":
         raise VAEError(f"{output}: this picture is a PNG; give a name that ends in .png")
@@ -73,7 +74,7 @@ def announce(output: Path) -> None:
 def _write_sheet(chunks: Chunks, shape: tuple[int, ...], output: Path, columns: int | None, scale: int) -> None:
     import numpy as np
 
-    from vae_runtime.pictures import sheet
+    from vae_runtime.png import sheet
 
     if shape[0] > MOST_TILES:
         raise VAEError(f"{output}: a sheet holds up to {MOST_TILES} images, not {shape[0]}; use .npy or a folder")
@@ -82,7 +83,7 @@ def _write_sheet(chunks: Chunks, shape: tuple[int, ...], output: Path, columns: 
 
 def _write_folder(chunks: Chunks, n: int, output: Path, scale: int, force: bool) -> None:
     from vae_runtime.files import atomic_directory, merging_directory
-    from vae_runtime.pictures import sheet, write_png
+    from vae_runtime.png import sheet, write_png
 
     width = len(str(n - 1))
     opened: AbstractContextManager[Path] = merging_directory(output) if force else atomic_directory(output)

@@ -74,7 +74,7 @@ def plane(vae: VAE, body: bytes, query: dict[str, str]) -> Answer:
     import numpy as np
 
     from vae_runtime.latent_space import grid
-    from vae_runtime.pictures import save_png, sheet
+    from vae_runtime.png import save_png, sheet
 
     fields = _fields(body)
     cells, reach, axes = fields.get("cells"), fields.get("reach"), fields.get("axes")
@@ -141,7 +141,7 @@ def _latent(vae: VAE, z: Any) -> NDArray[np.float64]:
 
 
 def _pixels(image: NDArray[np.float32]) -> bytes:
-    from vae_runtime.pictures import to_uint8
+    from vae_runtime.png import to_uint8
 
     return to_uint8(image).transpose(1, 2, 0).tobytes()
 

@@ -10,18 +10,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 from vae_runtime.errors import BundleError
-
-try:  # as the standard library's `random` does: hashlib loads OpenSSL, 3 MiB for one hash
-    from _sha2 import sha256  # type: ignore[import-not-found, unused-ignore]
-except ImportError:
-    try:
-        from _sha256 import sha256  # type: ignore[import-not-found, unused-ignore]  # until Python 3.11
-    except ImportError:
-        from hashlib import sha256
 
 SCHEMA = 1
 MANIFEST = "bundle.json"
@@ -170,14 +163,26 @@ def read_graph(folder: Path, graph: GraphFile) -> bytes:
     path = folder / graph.file
     _check_size(path, graph)
     content = path.read_bytes()
-    if sha256(content).hexdigest() != graph.sha256:
+    if _sha256(content) != graph.sha256:
         raise BundleError(f"{path}: damaged: its SHA-256 is not the one in {MANIFEST}; export or copy it again")
     return content
 
 
 def graph_file(name: str, content: bytes) -> GraphFile:
     """Describe a graph about to be written as `name`."""
-    return GraphFile(name, sha256(content).hexdigest(), len(content))
+    return GraphFile(name, _sha256(content), len(content))
+
+
+def _sha256(content: bytes) -> str:
+    """In hexadecimal, by CPython's own code where there is any: hashlib loads OpenSSL, 3 MiB for one hash."""
+    for name in ("_sha2", "_sha256"):  # from Python 3.12 on; up to 3.11
+        try:
+            return str(import_module(name).sha256(content).hexdigest())
+        except ImportError:
+            continue
+    import hashlib
+
+    return hashlib.sha256(content).hexdigest()
 
 
 def _check_size(path: Path, graph: GraphFile) -> None:

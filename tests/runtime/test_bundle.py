@@ -1,6 +1,8 @@
 """A reader trusts nothing: every damage to a bundle is one BundleError that names the file and the reason."""
 
+import hashlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 import vae_runtime
 from vae_runtime import BundleError
-from vae_runtime.bundle import read_bundle
+from vae_runtime.bundle import graph_file, read_bundle
 
 
 def change(bundle: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
@@ -126,3 +128,11 @@ def test_check_compares_with_torch_and_names_what_differs(bundle: Path) -> None:
     (bundle / "check.npz").unlink()
     with pytest.raises(BundleError, match=r"check\.npz: no such file"):
         vae_runtime.load(bundle, provider="cpu").check()
+
+
+@pytest.mark.parametrize("missing", [(), ("_sha2", "_sha256")])
+def test_the_hash_is_sha_256_whoever_computes_it(missing: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)  # as on a Python that was built without it
+    for content in (b"", b"abc", bytes(range(256)) * 5000):
+        assert graph_file("encoder.onnx", content).sha256 == hashlib.sha256(content).hexdigest()

@@ -35,7 +35,7 @@ def save_gif(
         )
 
 
-def with_axes(pixels: Pixels, points: Sequence[float], axes: tuple[int, int]) -> Image.Image:
+def with_axes(pixels: Pixels, points: Sequence[float], axes: tuple[int, int]) -> Pixels:
     """A sheet of n×n tiles with the latent coordinates of its columns and rows, `points`, written beside it."""
     from PIL import ImageDraw
 
@@ -53,10 +53,10 @@ def with_axes(pixels: Pixels, points: Sequence[float], axes: tuple[int, int]) ->
         draw.text((margin - 4, top + y), value, fill=ink, font=font, anchor="rm")
     draw.text((margin + tiles.width / 2, picture.height - 4), f"z[{axes[0]}]", fill=ink, font=font, anchor="md")
     draw.text((margin - 4, top - 4), f"z[{axes[1]}]", fill=ink, font=font, anchor="rd")
-    return picture
+    return np.asarray(picture)
 
 
-def scatter(points: NDArray[np.floating], labels: NDArray[np.generic], axes: tuple[int, int] = (0, 1)) -> Image.Image:
+def scatter(points: NDArray[np.floating], labels: NDArray[np.generic], axes: tuple[int, int] = (0, 1)) -> Pixels:
     """Points (N, 2) coloured by their label (N,), with axes and, for more than one label, a legend."""
     names = sorted({str(label) for label in labels}, key=lambda s: (len(s), s))
     picture, draw = _canvas()
@@ -68,10 +68,10 @@ def scatter(points: NDArray[np.floating], labels: NDArray[np.generic], axes: tup
         draw.rectangle((px - 1, py - 1, px + 1, py + 1), fill=colour[str(label)])
     if len(names) > 1:
         _legend(draw, colour)
-    return picture
+    return np.asarray(picture)
 
 
-def line_chart(series: Mapping[str, Sequence[float]], *, title: str, x_label: str, y_label: str) -> Image.Image:
+def line_chart(series: Mapping[str, Sequence[float]], *, title: str, x_label: str, y_label: str) -> Pixels:
     """One line per series over 1 … n, with axes and legend."""
     picture, draw = _canvas()
     values = [v for line in series.values() for v in line if math.isfinite(v)]
@@ -87,7 +87,7 @@ def line_chart(series: Mapping[str, Sequence[float]], *, title: str, x_label: st
         for x, y in path:
             draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour[name])
     _legend(draw, colour)
-    return picture
+    return np.asarray(picture)
 
 
 def _canvas() -> tuple[Image.Image, ImageDraw.ImageDraw]:

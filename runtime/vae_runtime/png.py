@@ -7,18 +7,14 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vae_runtime.files import atomic_file
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    Picture = NDArray[np.uint8] | Image  # (H, W) is grey, (H, W, 3) RGB; Pillow's likewise, mode L or RGB
-Pixels = NDArray[np.uint8]  # (H, W) or (H, W, 3)
+Pixels = NDArray[np.uint8]  # (H, W), grey, or (H, W, 3), RGB
 
 # Level 1 costs a third of the default's time; a sheet of digits is a fifth larger.
 COMPRESSION = 1
@@ -50,18 +46,17 @@ def sheet(images: NDArray[np.floating], columns: int | None = None, *, scale: in
     return canvas[0] if channels == 1 else np.ascontiguousarray(canvas.transpose(1, 2, 0))
 
 
-def save_png(picture: Picture, target: str | os.PathLike[str] | BinaryIO) -> None:
-    """Write a PNG, whole or not at all; the same picture gives the same bytes."""
+def save_png(pixels: Pixels, target: str | os.PathLike[str] | BinaryIO) -> None:
+    """Write a PNG, whole or not at all; the same pixels give the same bytes."""
     if isinstance(target, str | os.PathLike):
         with atomic_file(target) as temporary, Path(temporary).open("wb") as file:
-            write_png(picture, file)
+            write_png(pixels, file)
     else:
-        write_png(picture, target)
+        write_png(pixels, target)
 
 
-def write_png(picture: Picture, file: BinaryIO) -> None:
+def write_png(pixels: Pixels, file: BinaryIO) -> None:
     """Write a PNG to an open file: grey or RGB, 8 bits. Written here because Pillow's plugins take 10 ms to load."""
-    pixels = np.asarray(picture)
     height, width = pixels.shape[:2]
     lines = np.insert(pixels.reshape(height, -1), 0, 0, axis=1)  # each row begins with its filter, 0: none
     header = struct.pack(">IIBBBBB", width, height, 8, 0 if pixels.ndim == 2 else 2, 0, 0, 0)

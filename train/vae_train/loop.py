@@ -190,7 +190,7 @@ class Trainer:
         contents = checkpoint.load_contents(path)
         try:
             saved = TrainConfig.from_dict(contents["config"]).to_dict()  # settings newer than it have their default
-            different = {k: (saved.get(k), v) for k, v in self.config.to_dict().items() if saved.get(k) != v}
+            different = {k: (saved[k], v) for k, v in self.config.to_dict().items() if saved[k] != v}
             if different:
                 listed = ", ".join(f"{key} {old!r}, now {new!r}" for key, (old, new) in different.items())
                 raise VAEError(f"{path}: --resume needs the run's own settings; it was begun with {listed}")

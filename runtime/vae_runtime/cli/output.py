@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vae_runtime.png import Picture
+    from vae_runtime.png import Pixels
 
     Chunks = Iterable[NDArray[np.float32]]
 
@@ -56,13 +56,13 @@ def write_images(
     announce(output)
 
 
-def write_picture(picture: Picture, output: Path) -> None:
+def write_picture(pixels: Pixels, output: Path) -> None:
     """Write one picture as PNG, or to stdout for -, and print its path."""
     from vae_runtime.png import save_png
 
     if str(output) != "-" and output.suffix.lower() != ".png":
         raise VAEError(f"{output}: this picture is a PNG; give a name that ends in .png")
-    save_png(picture, sys.stdout.buffer if str(output) == "-" else output)
+    save_png(pixels, sys.stdout.buffer if str(output) == "-" else output)
     announce(output)
 
 

@@ -1,4 +1,4 @@
-"""python -m benchmarks.quality [BUNDLE…]: are generated digits recognised? By an independent classifier."""
+"""python -m benchmarks.quality [BUNDLE…]: are generated digits recognized?"""
 
 from __future__ import annotations
 
@@ -6,73 +6,110 @@ from pathlib import Path
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 import vae_runtime
 from benchmarks.classifier import accuracy, probabilities, train_classifier
-from vae_train.data import load_dataset
+from benchmarks.tables import header, row
+from vae_runtime.arrays import Float32, UInt8
+from vae_runtime.console import CONTEXT_SETTINGS
+from vae_train.data import Dataset, load_dataset
 
 TEMPERATURES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1.0)
-SURE = 0.9
+# The classifier recognizes an image when it gives one digit this probability.
+MIN_PROBABILITY = 0.9
+PRIOR_SAMPLES = 10_000
+# Variance of z_mean over the images beyond which a latent dimension counts as active (Burda et al.
+# 2016, section 5.2).
+MIN_ACTIVE_VARIANCE = 0.01
+# Of the importance-weighted bound, which takes a thousand decodings per image.
+BOUND_IMAGES = 1000
+BOUND_SAMPLES = 1000
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=CONTEXT_SETTINGS)
 @click.argument("bundles", nargs=-1, type=click.Path(path_type=Path, exists=True))
 @click.option("--data", default="mnist", show_default=True, help="Trains and tests the classifier.")
-@click.option("-n", "count", default=1000, show_default=True, help="Images per label and temperature.")
+@click.option(
+    "-n", "count", default=1000, show_default=True, help="Images per label and temperature."
+)
 def main(bundles: tuple[Path, ...], data: str, count: int) -> None:
     """Judge BUNDLES, by default the embedded model.
 
-    Prints the share of prior samples that the classifier recognises with p >= 0.9; the ELBO by precision, the
-    importance-weighted bound and the active units (Burda et al. 2016); and over temperatures how often it sees the
-    label that was asked for, and how varied the images are: the mean standard deviation of a pixel over the images of
-    a label, beside that of the test images.
+    Prints the share of prior samples that the classifier recognizes with p >= 0.9; the ELBO by
+    precision, the importance-weighted bound and the active units (Burda et al. 2016); and over
+    temperatures how often it sees the label that was asked for, and how varied the images are: the
+    mean standard deviation of a pixel over the images of a label, beside that of the test images.
 
     Example: python -m benchmarks.quality runs/digits/model.vae
     """
     dataset = load_dataset(data)
     judge = train_classifier(dataset)
-    variety = np.mean([_variety(dataset.test.images[dataset.test.labels == k] / np.float32(255)) for k in range(10)])
-    click.echo(f"classifier: {accuracy(judge, dataset):.2%} of the test images; their variety is {variety:.3f}\n")
+    click.echo(
+        f"classifier: {accuracy(judge, dataset):.2%} of the test images; "
+        f"their variety is {_variety_of_test_images(dataset):.3f}\n"
+    )
     for path in bundles or (None,):
         with vae_runtime.load(path, provider="cpu") as vae:
-            sure = probabilities(judge, vae.sample(10_000, seed=0)).max(1) >= SURE
-            click.echo(f"{vae.path.name}: {sure.mean():.1%} of 10,000 prior samples recognised with p >= {SURE}")
-            _elbos(vae, dataset.test.images)
-            _labels(vae, judge, count)
+            samples = vae.sample(PRIOR_SAMPLES, seed=0)
+            recognized = probabilities(judge, samples).max(1) >= MIN_PROBABILITY
+            click.echo(
+                f"{vae.path.name}: {recognized.mean():.1%} of {PRIOR_SAMPLES:,} prior samples "
+                f"recognized with p >= {MIN_PROBABILITY}"
+            )
+            _print_elbos(vae, dataset.test.images)
+            _print_labels(vae, judge, count)
 
 
-def _elbos(vae: vae_runtime.VAE, images: NDArray[np.uint8]) -> None:
-    """The ELBO of every precision on all test images, and the tighter bound on the first thousand."""
+def _print_elbos(vae: vae_runtime.VAE, images: UInt8) -> None:
+    """The ELBO of every precision on all images, and the tighter bound on the first thousand."""
     reference = None
     for precision in vae.bundle.precisions:
-        with vae_runtime.load(vae.path, provider="cpu", precision=precision) as one:
-            elbo = one.score(images).mean()
-        reference = elbo if reference is None else reference
-        click.echo(f"{precision}: ELBO {elbo:.3f} nats on {len(images):,} test images, change {elbo - reference:+.3f}")
-    bound = vae.score(images[:1000], samples=1000).mean()
-    click.echo(f"importance-weighted bound, K = 1,000, first 1,000 test images: {bound:.2f} nats")
+        with vae_runtime.load(vae.path, provider="cpu", precision=precision) as other:
+            elbo = other.score(images).mean()
+        if reference is None:
+            reference = elbo
+        click.echo(
+            f"{precision}: ELBO {elbo:.3f} nats on {len(images):,} test images, "
+            f"change {elbo - reference:+.3f}"
+        )
+    bound = vae.score(images[:BOUND_IMAGES], samples=BOUND_SAMPLES).mean()
+    click.echo(
+        f"importance-weighted bound, K = {BOUND_SAMPLES:,}, first {BOUND_IMAGES:,} test images: "
+        f"{bound:.2f} nats"
+    )
     z_mean, _ = vae.encode(images)
-    click.echo(f"active units: {(z_mean.var(0) > 0.01).sum()} of {vae.latent_dim}\n")
+    active = (z_mean.var(0) > MIN_ACTIVE_VARIANCE).sum()
+    click.echo(f"active units: {active} of {vae.latent_dim}\n")
 
 
-def _labels(vae: vae_runtime.VAE, judge: nn.Module, count: int) -> None:
+def _print_labels(vae: vae_runtime.VAE, judge: nn.Module, count: int) -> None:
     names = list(vae.labels)
-    click.echo("| temperature | agreement | " + " | ".join(names) + " | variety |")
-    click.echo("|---|---|" + "---|" * (len(names) + 1))
+    click.echo(header(["temperature", "agreement", *names, "variety"]))
     for temperature in TEMPERATURES:
-        shares, varieties = [], []
+        shares = []
+        varieties = []
         for name in names:
             images = vae.sample_label(name, count, seed=0, temperature=temperature)
-            shares.append(float((probabilities(judge, images).argmax(1) == int(name)).mean()))
+            seen = probabilities(judge, images).argmax(1)
+            shares.append(float((seen == int(name)).mean()))
             varieties.append(_variety(images))
-        cells = " | ".join(f"{share:.0%}" for share in shares)
-        click.echo(f"| {temperature:g} | {np.mean(shares):.1%} | {cells} | {np.mean(varieties):.3f} |")
+        cells = [f"{share:.0%}" for share in shares]
+        agreement = f"{np.mean(shares):.1%}"
+        click.echo(row([f"{temperature:g}", agreement, *cells, f"{np.mean(varieties):.3f}"]))
     click.echo()
 
 
-def _variety(images: np.ndarray) -> float:
+def _variety_of_test_images(data: Dataset) -> float:
+    varieties = []
+    for label in range(len(data.label_names)):
+        images = data.test.images[data.test.labels == label]
+        varieties.append(_variety(images / np.float32(255)))
+    return float(np.mean(varieties))
+
+
+def _variety(images: Float32) -> float:
+    """The mean standard deviation of a pixel over images (N, C, H, W)."""
     return float(images.std(0).mean())
 
 

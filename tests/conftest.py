@@ -1,4 +1,6 @@
-"""What every test may need: the real images that the repository carries, and all of MNIST where it is at hand."""
+"""What every test may need: the real images that the repository carries, and all of MNIST where it
+is at hand.
+"""
 
 import os
 import sys
@@ -8,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# The networks of the tests are small, and two workers with two spinning threads each would wait for one another.
+# The networks of the tests are small, and two workers with two spinning threads each would wait for
+# one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
@@ -29,9 +32,11 @@ def mnist_folder(sample_folder: Path) -> Path:
 def one_line(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., tuple[int, str]]:
-    """Run a console script's function in an empty folder, in this process, where it must fail with one line.
+    """Run a console script's function in an empty folder, in this process, where it must fail with
+    one line.
 
-    Returns the exit status and that line. What a process costs is an import of torch, two seconds for each.
+    Returns the exit status and that line. What a process costs is an import of torch, two seconds
+    for each.
     """
 
     def run(main: Callable[[], None], *arguments: object) -> tuple[int, str]:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-
-import click
-
-from vae_runtime.console import run
+from vae_runtime.console import require_extra, run
 
 
 def main() -> None:
     """The console script."""
-    for module in ("torch", "onnx", "onnxscript"):
-        try:
-            importlib.import_module(module)
-        except ModuleNotFoundError:
-            click.echo(f'Error: vae-export needs {module}: pip install "vae-edge[export]"', err=True)
-            sys.exit(1)
+    require_extra("vae-export", "export", ["torch", "onnx", "onnxscript"])
+    # Only now: these modules import torch and onnx.
     from vae_export.cli import command
 
     run(command, "vae-export")

@@ -1,93 +1,96 @@
-"""What an encoder and a decoder must take and return, checked in torch before anything is exported."""
+"""What an encoder and a decoder must take and return, checked before anything is exported."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from vae_export.torch_modules import as_list, first_line, module_name
 from vae_runtime.errors import VAEError
 
-Shape = tuple[int, ...]
+# What a forward raises on an input that it wasn't written for.
+FORWARD_ERRORS = (
+    RuntimeError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    NotImplementedError,
+    AssertionError,
+)
 
 
-def require_contract(module: nn.Module, inputs: Tensor, outputs: Mapping[str, Shape]) -> list[Tensor]:
-    """The outputs of `module` on `inputs` (N, …), each (N, *shape) float32, by the names of `outputs`.
+def require_contract(
+    module: nn.Module, inputs: Tensor, outputs: Mapping[str, tuple[int, ...]]
+) -> list[Tensor]:
+    """Run `module` on `inputs` (N, …) and return its outputs, each (N, *shape) float32.
 
-    Raises VAEError naming the module, the sub-module at fault and the reason when it fails or returns anything else.
+    `outputs` maps their names to their shapes without the batch. Raises VAEError naming the module,
+    the sub-module at fault and the reason when it fails or returns anything else.
     """
+    values = as_list(_run(module, inputs))
     name = module_name(module)
-    with torch.no_grad():
-        entered, found = _followed(module, inputs)
-    if isinstance(found, Exception):
-        raise VAEError(f"{_path(name, entered)} fails on an input of {_size(inputs)}: {first_line(found)}") from found
-    values = as_list(found)
     if len(values) != len(outputs) or not all(isinstance(value, Tensor) for value in values):
         kinds = ", ".join(type(value).__name__ for value in values)
         raise VAEError(f"{name} should return {', '.join(outputs)}; it returns {kinds}")
     for (output, shape), value in zip(outputs.items(), values, strict=True):
-        expected = (len(inputs), *shape)
-        if tuple(value.shape) != expected or value.dtype != torch.float32:
-            raise VAEError(
-                f"{name}: {output} should be float32 {expected} for a batch of {len(inputs)}, "
-                f"not {str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
-            )
-        if not bool(value.isfinite().all()):
-            raise VAEError(f"{name}: {output} has values that are not finite")
+        _require_output(f"{name}: {output}", value, (len(inputs), *shape))
     return values
 
 
-def as_list(outputs: Any) -> list[Any]:
-    """What a module returned, as a list: modules return a tensor, a tuple or a list."""
-    return list(outputs) if isinstance(outputs, tuple | list) else [outputs]
+def _run(module: nn.Module, inputs: Tensor) -> Any:
+    with torch.no_grad(), _tracking_submodules(module) as running:
+        try:
+            return module(inputs)
+        except FORWARD_ERRORS as error:
+            name = module_name(module)
+            if running:
+                name = f"{name}, in its {running[-1]},"
+            size = "×".join(map(str, inputs.shape))
+            raise VAEError(f"{name} fails on an input of {size}: {first_line(error)}") from error
 
 
-def copied(module: nn.Module) -> nn.Module:
-    """A deep copy. Raises VAEError naming the module where torch cannot make one."""
-    try:
-        return copy.deepcopy(module)
-    except (RuntimeError, TypeError) as error:
+def _require_output(name: str, value: Tensor, expected: tuple[int, ...]) -> None:
+    shape = tuple(value.shape)
+    if shape != expected or value.dtype != torch.float32:
+        dtype = str(value.dtype).removeprefix("torch.")
         raise VAEError(
-            f"{module_name(module)} cannot be copied: {first_line(error)} (remove weight_norm and the like first)"
-        ) from error
+            f"{name} should be float32 {expected} for a batch of {expected[0]}, not {dtype} {shape}"
+        )
+    if not bool(value.isfinite().all()):
+        raise VAEError(f"{name} has values that are not finite")
 
 
-def module_name(module: nn.Module) -> str:
-    """What to call a module in a message: its `exported_as` where it stands for something else, else its class."""
-    return str(getattr(module, "exported_as", None) or type(module).__name__)
+@contextmanager
+def _tracking_submodules(module: nn.Module) -> Iterator[list[str]]:
+    """The paths of the sub-modules that are running, outermost first, kept up to date.
 
-
-def first_line(error: BaseException) -> str:
-    """The innermost cause's first line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
-
-
-def _followed(module: nn.Module, inputs: Tensor) -> tuple[list[str], Any]:
-    """The sub-modules still running when `module` failed, outermost first, and its result or the exception."""
+    torch calls no hook behind a forward that raises, so after a failure the last path is where it
+    happened.
+    """
     running: list[str] = []
     handles = []
-    for path, part in module.named_modules():
+    for path, submodule in module.named_modules():
+        # The module itself has the empty path.
         if path:
-            handles.append(part.register_forward_pre_hook(lambda part, _, path=path: running.append(path)))
-            handles.append(part.register_forward_hook(lambda *_: running.pop() and None))
+            handles.append(submodule.register_forward_pre_hook(partial(_enter, running, path)))
+            handles.append(submodule.register_forward_hook(partial(_leave, running)))
     try:
-        return running, module(inputs)
-    except (RuntimeError, TypeError, ValueError, LookupError, AttributeError, NotImplementedError, AssertionError) as e:
-        return running, e
+        yield running
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _path(name: str, entered: Sequence[str]) -> str:
-    return f"{name}, in its {entered[-1]}," if entered else name
+def _enter(running: list[str], path: str, *_: object) -> None:
+    running.append(path)
 
 
-def _size(value: Tensor) -> str:
-    return "×".join(map(str, value.shape))
+def _leave(running: list[str], *_: object) -> None:
+    # What a hook returns would take the place of the output.
+    running.pop()

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from vae_export.contract import as_list, copied
+from vae_export.ort import open_session
+from vae_export.torch_modules import as_list, copied
+from vae_runtime.arrays import Float32, Float64
 from vae_runtime.errors import VAEError
 
-Array = NDArray[np.float32]
+# Batch sizes that every graph is run with.
 BATCHES = (1, 2, 7, 64, 256)
+# Relative to the output's largest magnitude.
 TOLERANCE = 1e-5
-AT_ONCE = 64
+# An output of nothing but zeros has no magnitude to be relative to.
+MIN_MAGNITUDE = 1e-30
+# A graph may be this much further from float64 than torch's own float32.
+TORCH_ERRORS_ALLOWED = 4
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Of one output over all batches, against float64: largest and mean absolute difference.
+    """How far one output is from float64 over all batches: largest and mean absolute difference.
 
-    `torch` is the largest of torch's own float32, `magnitude` the largest absolute value of the output.
+    `torch` is the largest of torch's own float32, `magnitude` the largest absolute value of the
+    output.
     """
 
     largest: float
@@ -34,105 +40,117 @@ class Difference:
     magnitude: float
 
     def allowed(self, tolerance: float) -> float:
-        """The larger of the tolerance and four times torch's own error, relative to the largest magnitude."""
-        return max(tolerance * max(self.magnitude, 1e-30), 4 * self.torch)
-
-    def to_dict(self) -> dict[str, float]:
-        return {"largest": self.largest, "mean": self.mean, "torch": self.torch, "magnitude": self.magnitude}
+        """The larger of the relative tolerance and four times torch's own error."""
+        relative = tolerance * max(self.magnitude, MIN_MAGNITUDE)
+        return max(relative, TORCH_ERRORS_ALLOWED * self.torch)
 
 
 @dataclass(frozen=True)
 class Expected:
     """What torch gives for `inputs` (N, …): every output in float64, and in its own float32."""
 
-    inputs: Array
-    precise: list[NDArray[np.float64]]
-    single: list[Array]
+    inputs: Float32
+    in_float64: list[Float64]
+    in_float32: list[Float32]
 
 
-def session(
-    content: bytes, level: onnxruntime.GraphOptimizationLevel = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-) -> onnxruntime.InferenceSession:
-    """A quiet single-threaded session on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    options.graph_optimization_level = level
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+@dataclass
+class _Errors:
+    """What is measured of one output, one number per batch size."""
 
+    largest: list[float] = field(default_factory=list)
+    mean: list[float] = field(default_factory=list)
+    torch: list[float] = field(default_factory=list)
+    magnitude: list[float] = field(default_factory=list)
 
-def run(content: bytes, inputs: Array) -> list[Array]:
-    """Every output of a graph for `inputs` (N, …), 64 at a time."""
-    graph = session(content)
-    name = graph.get_inputs()[0].name
-    parts = [graph.run(None, {name: inputs[i : i + AT_ONCE]}) for i in range(0, len(inputs), AT_ONCE)]
-    return [np.concatenate(values) for values in zip(*parts, strict=True)]
+    def add(self, value: Float32, in_float64: Float64, in_float32: Float32) -> None:
+        error = np.abs(value - in_float64)
+        self.largest.append(float(error.max()))
+        self.mean.append(float(error.mean()))
+        self.torch.append(float(np.abs(in_float32 - in_float64).max()))
+        self.magnitude.append(float(np.abs(in_float64).max()))
+
+    def summary(self) -> Difference:
+        return Difference(
+            largest=_max(self.largest),
+            mean=float(np.mean(self.mean)),
+            torch=_max(self.torch),
+            magnitude=_max(self.magnitude),
+        )
 
 
 @torch.no_grad()
-def expect(module: nn.Module, inputs: Array) -> Expected:
+def expect(module: nn.Module, inputs: Float32) -> Expected:
     """Run `module`, in evaluation mode, on `inputs` (at least 256, …).
 
     A module that can't run in float64 is compared with its own float32.
     """
-    images = torch.from_numpy(inputs)
-    single = _arrays(module(images))
+    tensor = torch.from_numpy(inputs)
+    in_float32 = _arrays(module(tensor))
     try:
-        precise = _arrays(copied(module).double()(images.double()))
-    except RuntimeError:  # a forward that makes float32 tensors of its own
-        precise = [value.astype(np.float64) for value in single]
-    return Expected(inputs, precise, single)
+        in_float64 = _arrays(copied(module).double()(tensor.double()))
+    except RuntimeError:
+        # Its forward makes float32 tensors of its own.
+        in_float64 = [value.astype(np.float64) for value in in_float32]
+    return Expected(inputs, in_float64, in_float32)
 
 
-def measure(expected: Expected, content: bytes) -> dict[str, Difference]:
+def measure(expected: Expected, model_bytes: bytes) -> dict[str, Difference]:
     """Run the graph in batches of 1, 2, 7, 64 and 256 of the inputs that torch was given."""
-    graph = session(content)
-    name = graph.get_inputs()[0].name
-    outputs = [output.name for output in graph.get_outputs()]
-    collected: dict[str, list[tuple[float, float, float, float]]] = {output: [] for output in outputs}
+    session = open_session(model_bytes)
+    input_name = session.get_inputs()[0].name
+    errors = {output.name: _Errors() for output in session.get_outputs()}
     for batch in BATCHES:
-        values = graph.run(None, {name: expected.inputs[:batch]})
-        precise, single = ([v[:batch] for v in side] for side in (expected.precise, expected.single))
-        for output, value, want, own in zip(outputs, values, precise, single, strict=True):
-            if value.shape != want.shape:
-                raise VAEError(f"{output}: the graph gives {value.shape} for a batch of {batch}, torch {want.shape}")
-            error = np.abs(value - want)
-            collected[output].append(
-                (float(error.max()), float(error.mean()), float(np.abs(own - want).max()), float(np.abs(want).max()))
-            )
-    return {output: _summary(np.array(values)) for output, values in collected.items()}
+        values = session.run(None, {input_name: expected.inputs[:batch]})
+        for i, (output, value) in enumerate(zip(errors, values, strict=True)):
+            in_float64 = expected.in_float64[i][:batch]
+            if value.shape != in_float64.shape:
+                raise VAEError(
+                    f"{output}: the graph gives {value.shape} for a batch of {batch}, "
+                    f"torch {in_float64.shape}"
+                )
+            errors[output].add(value, in_float64, expected.in_float32[i][:batch])
+    return {output: collected.summary() for output, collected in errors.items()}
 
 
 def require(differences: Mapping[str, Difference], tolerance: float) -> None:
     """Raise VAEError naming the first output that is further from torch than allowed."""
     for output, difference in differences.items():
-        if not difference.largest <= difference.allowed(tolerance):
+        allowed = difference.allowed(tolerance)
+        # NaN is never within.
+        is_within = difference.largest <= allowed
+        if not is_within:
             raise VAEError(
                 f"{output} differs from torch by {difference.largest:.3g}, more than the allowed "
-                f"{difference.allowed(tolerance):.3g}; nothing was written (--tolerance sets the limit)"
+                f"{allowed:.3g}; nothing was written (--tolerance sets the limit)"
             )
 
 
-def report(differences: Mapping[str, Difference]) -> dict[str, Any]:
+def report(
+    differences: Mapping[str, Difference], batches: Sequence[int] = BATCHES
+) -> dict[str, Any]:
     """What bundle.json keeps of one graph."""
     return {
-        "batches": list(BATCHES),
-        "largest": max(d.largest for d in differences.values()),
-        "mean": max(d.mean for d in differences.values()),
-        "outputs": {output: d.to_dict() for output, d in differences.items()},
+        "batches": list(batches),
+        "largest": max(difference.largest for difference in differences.values()),
+        "mean": max(difference.mean for difference in differences.values()),
+        "outputs": {output: asdict(difference) for output, difference in differences.items()},
     }
 
 
-def table(parities: Mapping[str, Mapping[str, Any]]) -> str:
-    """A short table: one row per variant and output."""
+def table(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """A short table of each variant's reports by part: one row per variant and output."""
     rows = [
         f"{'variant':<8} {'output':<10} {'largest':>9} {'mean':>9} {'torch f32':>9}   "
         "difference from float64 (int8: from fp32)"
     ]
-    for variant, parity in parities.items():
-        for graph in parity.values():
-            for output, d in graph["outputs"].items():
-                rows.append(f"{variant:<8} {output:<10} {d['largest']:>9.1e} {d['mean']:>9.1e} {d['torch']:>9.1e}")
+    for variant, parts in reports.items():
+        for part in parts.values():
+            for output, figures in part["outputs"].items():
+                rows.append(
+                    f"{variant:<8} {output:<10} {figures['largest']:>9.1e} "
+                    f"{figures['mean']:>9.1e} {figures['torch']:>9.1e}"
+                )
     return "\n".join(rows)
 
 
@@ -140,5 +158,6 @@ def _arrays(outputs: Any) -> list[NDArray[Any]]:
     return [value.numpy() for value in as_list(outputs)]
 
 
-def _summary(values: NDArray[np.float64]) -> Difference:
-    return Difference(values[:, 0].max(), values[:, 1].mean(), values[:, 2].max(), values[:, 3].max())
+def _max(values: Sequence[float]) -> float:
+    """The largest value; NaN where there is one, which Python's own `max` may miss."""
+    return float(np.max(values))

@@ -1,4 +1,4 @@
-"""The errors this package raises for anything but a wrong argument (those are ValueError and TypeError)."""
+"""The errors of this package; wrong arguments are ValueError and TypeError."""
 
 
 class VAEError(Exception):

@@ -7,12 +7,24 @@ import gzip
 import sys
 from pathlib import Path
 
-from vae_runtime.idx import idx_bytes, read_idx
+from vae_runtime.formats.idx import idx_bytes, read_idx
 
 COUNTS = {"train": 1000, "t10k": 300}
+KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")
+BEST_COMPRESSION = 9
+TARGET = Path(__file__).parent / "mnist"
 
-source, target = Path(sys.argv[1]), Path(__file__).parent / "mnist"
-for split, count in COUNTS.items():
-    for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"):
-        first = idx_bytes(read_idx(source / f"{split}-{kind}.gz")[:count])
-        (target / f"{split}-{kind}.gz").write_bytes(gzip.compress(first, 9, mtime=0))
+
+def main() -> None:
+    source = Path(sys.argv[1])
+    for split, count in COUNTS.items():
+        for kind in KINDS:
+            name = f"{split}-{kind}.gz"
+            first = read_idx(source / name)[:count]
+            # Without a time in it, the same images give the same file.
+            content = gzip.compress(idx_bytes(first), BEST_COMPRESSION, mtime=0)
+            (TARGET / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""What pip installs: the wheel and what it asks for, and the GPU recipe of docs/runtime.md with its upgrade."""
+"""What pip installs: the wheel and what it asks for, and the GPU recipe of docs/runtime.md."""
 
 import re
 import subprocess
@@ -11,19 +11,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+MAX_WHEEL_BYTES = 3_000_000
+MAX_MODEL_BYTES = 2_700_000
+
+Environment = Callable[..., "subprocess.CompletedProcess[str]"]
+
 pytestmark = pytest.mark.install
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "build", "-q", "--wheel", "-o", folder, ROOT], check=True, timeout=300)
+    build = [sys.executable, "-m", "build", "-q", "--wheel", "-o", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, timeout=300)
     (path,) = folder.glob("*.whl")
     return path
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+def environment(tmp_path: Path) -> Environment:
     """Run a program of a fresh virtual environment, in an empty folder."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True, timeout=120)
 
@@ -35,20 +41,32 @@ def environment(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[st
 
 
 def test_the_wheel_is_small_complete_and_asks_for_four_packages(wheel: Path) -> None:
-    assert wheel.stat().st_size <= 3_000_000
+    assert wheel.stat().st_size <= MAX_WHEEL_BYTES
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         model = [info for info in archive.infolist() if "/models/digits.vae/" in info.filename]
-        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        (metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
         message = message_from_bytes(archive.read(metadata))
-    assert sum(info.compress_size for info in model) <= 2_700_000
-    assert {f"{package}/py.typed" for package in ("vae_train", "vae_export", "vae_runtime")} <= set(names)
+    assert sum(info.compress_size for info in model) <= MAX_MODEL_BYTES
+    for package in ("vae_train", "vae_export", "vae_runtime"):
+        assert f"{package}/py.typed" in names
     assert any(name.endswith("/LICENSE") for name in names)
-    base = [line for line in message.get_all("Requires-Dist", []) if "extra ==" not in line]
-    assert {re.split(r"[<>=]", line)[0] for line in base} == {"onnxruntime", "numpy", "pillow", "click"}
+    required = [line for line in message.get_all("Requires-Dist", []) if "extra ==" not in line]
+    required_names = {re.split(r"[<>=]", line)[0] for line in required}
+    assert required_names == {"onnxruntime", "numpy", "pillow", "click"}
 
 
-def test_the_gpu_recipe_installs_upgrades_and_tells_what_is_wrong(wheel: Path, environment) -> None:
+def test_the_wheel_has_every_module_of_the_repository(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if name.endswith(".py")}
+    for folder in ("runtime", "train", "export"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert path.relative_to(ROOT / folder).as_posix() in packed
+
+
+def test_the_gpu_recipe_installs_upgrades_and_tells_what_is_wrong(
+    wheel: Path, environment: Environment
+) -> None:
     def pip(*arguments: object) -> None:
         done = environment("pip", *arguments)
         assert done.returncode == 0, done.stderr
@@ -65,14 +83,18 @@ def test_the_gpu_recipe_installs_upgrades_and_tells_what_is_wrong(wheel: Path, e
     assert "onnxruntime-gpu" in listed
     assert not re.search(r"^onnxruntime ", listed, re.M)
     asked = environment("vae-run", "grid", "--provider", "cuda", "-o", "cuda.png")
-    if asked.returncode:  # no GPU here: one line with the true reason, which is no longer a missing library of CUDA
+    if asked.returncode:
+        # No GPU here: one line with the true reason, no longer a missing library of CUDA.
         assert asked.stderr.count("\n") == 1
-        assert re.match("Error: CUDA cannot run here: (no NVIDIA driver|the driver finds)", asked.stderr)
-    pip("install", "onnxruntime")  # the mistake
+        reason = "Error: CUDA cannot run here: (no NVIDIA driver|the driver finds)"
+        assert re.match(reason, asked.stderr)
+    # The mistake.
+    pip("install", "onnxruntime")
     broken = environment("vae-run", "grid", "--provider", "cuda", "-o", "broken.png")
     assert broken.returncode == 1
     assert "installed over each other; repair it: pip uninstall" in broken.stderr
-    for repair in broken.stderr.partition("repair it: ")[2].strip().split(" && "):
-        pip(*repair.split()[1:])
+    _, _, repair = broken.stderr.partition("repair it: ")
+    for command in repair.strip().split(" && "):
+        pip(*command.split()[1:])
     again = environment("vae-run", "grid", "--provider", "cuda", "-o", "cuda.png")
     assert (again.returncode, again.stderr) == (asked.returncode, asked.stderr)

@@ -1,20 +1,19 @@
-"""Bundles to run. Nothing in this folder may import torch or onnx: it is also run where they aren't installed."""
+"""Bundles to run. Nothing in this folder may import torch or onnx: it is also run where they aren't
+installed.
+"""
 
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.runtime.helpers import DATA, Run
 
 import vae_runtime
-from vae_runtime.idx import read_idx
-
-DATA = Path(__file__).parent / "data"
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+from vae_runtime.formats.idx import read_idx
 
 
 @pytest.fixture(scope="session")
@@ -25,14 +24,14 @@ def digits() -> vae_runtime.VAE:
 
 @pytest.fixture(scope="session")
 def tiny() -> vae_runtime.VAE:
-    """28×28 grey, two latent dimensions, labels; untrained."""
+    """28×28 gray, two latent dimensions, labels; untrained."""
     return vae_runtime.load(DATA / "tiny.vae", provider="cpu")
 
 
 @pytest.fixture(scope="session")
-def colour() -> vae_runtime.VAE:
+def color() -> vae_runtime.VAE:
     """3×16×16, three latent dimensions, Gaussian, no labels; untrained."""
-    return vae_runtime.load(DATA / "colour.vae", provider="cpu")
+    return vae_runtime.load(DATA / "color.vae", provider="cpu")
 
 
 @pytest.fixture
@@ -51,8 +50,8 @@ def test_images(sample_folder: Path) -> NDArray[np.uint8]:
 def vae_run(tmp_path: Path) -> Run:
     """Run `vae-run` as a process in an empty folder."""
 
-    def run(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
+    def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "vae_runtime", *map(str, arguments)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload,no-any-return]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
 
     return run

@@ -6,18 +6,22 @@ import pytest
 import torch
 
 from vae_runtime.errors import VAEError
-from vae_train.checkpoint import embedded_count, load_checkpoint, load_contents, save_contents
+from vae_train.checkpoint import RunState, load_checkpoint, load_contents, save_contents
+from vae_train.config import TrainConfig
+from vae_train.data import Dataset
 from vae_train.loop import Trainer
 
 
 @pytest.fixture
-def path(config, data, tmp_path: Path) -> Path:
+def path(config: TrainConfig, data: Dataset, tmp_path: Path) -> Path:
     target = tmp_path / "model.pt"
     Trainer(config, data).save(target)
     return target
 
 
-def test_a_checkpoint_gives_back_networks_images_and_statistics(path: Path, config, data) -> None:
+def test_a_checkpoint_gives_back_networks_images_and_statistics(
+    path: Path, config: TrainConfig, data: Dataset
+) -> None:
     saved = load_checkpoint(path)
     expected = Trainer(config, data).model
     z = torch.randn(3, 2)
@@ -26,13 +30,17 @@ def test_a_checkpoint_gives_back_networks_images_and_statistics(path: Path, conf
     assert not saved.model.training
     np.testing.assert_array_equal(saved.heldout_images, data.test.images)
     np.testing.assert_array_equal(saved.train_labels, data.train.labels)
-    assert sum(label["count"] for label in saved.label_statistics.values()) == len(data.train.labels)
+    assert sum(label["count"] for label in saved.label_statistics.values()) == len(
+        data.train.labels
+    )
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 5000, -1])
 def test_a_truncated_checkpoint_is_one_clear_error(path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(VAEError, match=r"model.pt: not a checkpoint of vae-train, or a damaged one"):
+    with pytest.raises(
+        VAEError, match=r"model.pt: not a checkpoint of vae-train, or a damaged one"
+    ):
         load_checkpoint(path)
 
 
@@ -52,9 +60,10 @@ def test_a_foreign_checkpoint_is_one_clear_error(path: Path) -> None:
         load_checkpoint(path)
 
 
-def test_weights_that_do_not_fit_the_configuration_are_an_error(path: Path, config) -> None:
+def test_weights_that_do_not_fit_the_configuration_are_an_error(
+    path: Path, config: TrainConfig
+) -> None:
     contents = load_contents(path)
-    del contents["format"]
     save_contents(path, contents | {"config": replace(config, latent_dim=3).to_dict()})
     with pytest.raises(VAEError, match="damaged"):
         load_checkpoint(path)
@@ -65,6 +74,33 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "absent.pt")
 
 
-def test_embedded_images_stay_within_eight_megabytes() -> None:
-    assert embedded_count((1, 28, 28)) == 512
-    assert 2 * embedded_count((3, 128, 128)) * 3 * 128 * 128 <= 8 << 20
+def test_a_name_of_another_version_is_an_error_that_lists_those_of_this_one(path: Path) -> None:
+    contents = load_contents(path)
+    contents["config"]["optimizer"] = "lion"
+    save_contents(path, contents)
+    with pytest.raises(VAEError, match="another version: optimizer 'lion' is not one of muon"):
+        load_checkpoint(path)
+
+
+def test_the_run_in_a_file_is_written_back_to_the_same_bytes(path: Path, tmp_path: Path) -> None:
+    state = RunState.from_contents(load_contents(path))
+    again = tmp_path / "again.pt"
+    save_contents(again, state.to_contents())
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_the_keys_of_the_file_are_those_of_the_format_in_their_order(path: Path) -> None:
+    assert list(load_contents(path)) == [
+        "format",
+        "config",
+        "data",
+        "weights",
+        "optimizer",
+        "noise",
+        "position",
+        "history",
+        "label_statistics",
+        "label_names",
+        "images",
+        "training",
+    ]

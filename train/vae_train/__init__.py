@@ -1,4 +1,4 @@
-"""Train variational autoencoders with PyTorch: networks, objective, data, loop, checkpoint, evaluation.
+"""Train variational autoencoders with PyTorch.
 
-Imports `vae_runtime` for files and pictures, never `vae_export`.
+Imports `vae_runtime` for files and charts, never `vae_export`.
 """

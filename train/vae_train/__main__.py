@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
+from vae_runtime.console import require_extra, run
 
-import click
-
-from vae_runtime.console import run
-
-EXTRA = 'Error: {command} needs torch and tqdm: pip install "vae-edge[train]"'
+REQUIRED_MODULES = ("torch", "tqdm")
 
 
 def main() -> None:
-    """The console script `vae-train`."""
-    _run("vae-train")
+    """Run the console script `vae-train`."""
+    require_extra("vae-train", "train", REQUIRED_MODULES)
+    from vae_train.cli import train_command
+
+    run(train_command, "vae-train")
 
 
 def evaluate() -> None:
-    """The console script `vae-eval`."""
-    _run("vae-eval")
+    """Run the console script `vae-eval`."""
+    require_extra("vae-eval", "train", REQUIRED_MODULES)
+    from vae_train.cli import evaluate_command
 
-
-def _run(command: str) -> None:
-    try:
-        importlib.import_module("torch")
-        importlib.import_module("tqdm")
-    except ModuleNotFoundError:
-        click.echo(EXTRA.format(command=command), err=True)
-        sys.exit(1)
-    from vae_train import cli
-
-    run({"vae-train": cli.train_command, "vae-eval": cli.evaluate_command}[command], command)
+    run(evaluate_command, "vae-eval")
 
 
 if __name__ == "__main__":

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import ctypes
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
-LARGEST = 1 << 30
-LARGEST_BEFORE_2_35 = 1 << 25  # glibc refused more
+# Parameters of mallopt, from malloc.h.
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
+MAX_KEPT_BYTES = 1 << 30
+# glibc before 2.35 refuses a larger threshold for mmap.
+MAX_KEPT_BYTES_OLD_GLIBC = 1 << 25
 
 
 def keep_large_buffers() -> None:
-    """Let malloc reuse freed activations in place of giving them back to the system, which zeroes them for each step.
+    """Let malloc reuse freed activations instead of returning them to the system.
 
-    Worth a quarter of a training step on the CPU (`python -m benchmarks.training`, with and without --plain-malloc).
-    Changes this process's allocator, so only a program calls it, never a library; does nothing where there is no glibc.
+    The system would zero them for each step. Worth a quarter of a training step on the CPU
+    (`python -m benchmarks.training`, with and without --plain-malloc). Changes this process's
+    allocator, so only a program calls it, never a library; does nothing where there is no glibc.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, TypeError, AttributeError):
         return
-    if not mallopt(M_MMAP_THRESHOLD, LARGEST):
-        mallopt(M_MMAP_THRESHOLD, LARGEST_BEFORE_2_35)
-    mallopt(M_TRIM_THRESHOLD, LARGEST)
+    accepted = mallopt(M_MMAP_THRESHOLD, MAX_KEPT_BYTES)
+    if not accepted:
+        mallopt(M_MMAP_THRESHOLD, MAX_KEPT_BYTES_OLD_GLIBC)
+    mallopt(M_TRIM_THRESHOLD, MAX_KEPT_BYTES)

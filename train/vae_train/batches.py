@@ -1,55 +1,53 @@
-"""An epoch's batches: shuffled by seed and epoch, gathered in the background while the one before is trained on."""
+"""An epoch's batches: shuffled by seed and epoch, gathered in the background during training."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import Future, ThreadPoolExecutor
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from vae_train.distributed import World
+from vae_runtime.arrays import UInt8
+from vae_train.distributed import ProcessGroup
 
-AHEAD = 2
+BATCHES_AHEAD = 2
+# Larger than any number of epochs, so that two seeds share no epoch's order.
+SEED_STRIDE = 1_000_003
+
+Batch = tuple[int, Tensor]
+"""The size of the whole batch, and this process's share of it, uint8 (n, C, H, W)."""
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
-    """The order of n images in an epoch; it depends on nothing else."""
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+    """The order of n images in an epoch, (n,) int64; it depends on nothing else."""
+    rng = torch.Generator().manual_seed(seed * SEED_STRIDE + epoch)
+    return torch.randperm(n, generator=rng)
 
 
 def batches(
-    images: NDArray[np.uint8], order: Tensor, batch_size: int, first: int, world: World, pin: bool
-) -> Generator[tuple[int, Tensor], None, None]:
-    """From batch `first` on: the batch's size, and this process's share of it, uint8 (n, C, H, W).
+    images: UInt8, order: Tensor, batch_size: int, first: int, processes: ProcessGroup, pin: bool
+) -> Generator[Batch, None, None]:
+    """Yield the batches of images (N, C, H, W) in `order`, from batch number `first` on.
 
-    `images` may be mapped from disk; `pin` puts the share into page-locked memory, from which CUDA copies faster.
+    `images` may be mapped from disk; `pin` puts the share into page-locked memory, from which CUDA
+    copies faster.
     """
 
-    def gather(start: int) -> tuple[int, Tensor]:
+    def gather(start: int) -> Batch:
         chosen = order[start : start + batch_size].numpy()
-        part = torch.from_numpy(images[chosen[world.share(len(chosen))]])
-        return len(chosen), part.pin_memory() if pin else part
+        count = len(chosen)
+        part = torch.from_numpy(images[chosen[processes.share(count)]])
+        if pin:
+            part = part.pin_memory()
+        return count, part
 
-    starts = iter(range(first * batch_size, len(order), batch_size))
+    pending: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(1, "batches") as reader:
-        coming = [reader.submit(gather, start) for start in islice(starts, AHEAD)]
-        while coming:
-            yield coming.pop(0).result()
-            if (start := next(starts, None)) is not None:
-                coming.append(reader.submit(gather, start))
-
-
-def shifted(images: Tensor, offsets: Tensor) -> Tensor:
-    """Each image (n, C, H, W) moved by its offset (n, 2), rows and columns; black moves in."""
-    reach = int(offsets.abs().max()) if len(offsets) else 0
-    padded = torch.nn.functional.pad(images, (reach,) * 4)
-    height, width = images.shape[2:]
-    moved = [
-        image[:, reach + dy : reach + dy + height, reach + dx : reach + dx + width]
-        for image, (dy, dx) in zip(padded, offsets.tolist(), strict=True)
-    ]
-    return torch.stack(moved) if moved else images
+        for start in range(first * batch_size, len(order), batch_size):
+            pending.append(reader.submit(gather, start))
+            if len(pending) == BATCHES_AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

@@ -1,7 +1,8 @@
 """`model.pt`: plain tensors, numbers, strings, lists and dicts, read with weights_only=True.
 
-The same run writes the same bytes: no wall-clock values, no file names (torch.save puts the name of the file it
-writes to into the archive, so it writes to memory).
+The same run writes the same bytes: no wall-clock values, no file names (torch.save puts the name
+of the file it writes to into the archive, so it writes to memory). `RunState` says what is in the
+file; nothing else knows its keys.
 """
 
 from __future__ import annotations
@@ -10,31 +11,112 @@ import io
 import pickle
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
+from vae_runtime.arrays import Int64, UInt8
 from vae_runtime.bundle import Likelihood
 from vae_runtime.errors import VAEError
-from vae_runtime.files import atomic_file
+from vae_runtime.formats.files import atomic_file
 from vae_train.config import TrainConfig
 from vae_train.model import VAE, build_vae
 
 FORMAT = "vae-edge checkpoint 1"
-EMBEDDED_IMAGES = 512  # of each split, fewer where the images are large
-EMBEDDED_BYTES = 8 << 20
+# What torch.load raises for files that are no checkpoint of any kind.
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    pickle.PickleError,
+)
+# What contents raise that aren't as RunState has them, or don't fit the networks.
+DAMAGED_CONTENTS = (LookupError, TypeError, ValueError, AttributeError, RuntimeError)
+
+
+@dataclass
+class Position:
+    """Where a run stands: epochs done, and the steps done of the next one.
+
+    `sums` are the losses of those steps, reconstruction and KL, in nats.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Everything in a `model.pt`.
+
+    `fingerprint` is the data set's, `rng` the state of the run's random generator, `history` one
+    row per epoch. The rest is for an exporter: `label_statistics` and `label_names`, `images` with
+    the keys train_images, train_labels, heldout_images and heldout_labels, and `summary`, what a
+    bundle quotes.
+    """
+
+    config: TrainConfig
+    fingerprint: str
+    weights: dict[str, Tensor]
+    optimizer: Any
+    rng: Tensor
+    position: Position
+    history: list[dict[str, float]]
+    label_statistics: dict[str, Any]
+    label_names: tuple[str, ...]
+    images: dict[str, Tensor]
+    summary: dict[str, Any]
+
+    def to_contents(self) -> dict[str, Any]:
+        """Plain values, in the order in which they stand in the file."""
+        return {
+            "format": FORMAT,
+            "config": self.config.to_dict(),
+            "data": self.fingerprint,
+            "weights": self.weights,
+            "optimizer": self.optimizer,
+            "noise": self.rng,
+            "position": asdict(self.position),
+            "history": self.history,
+            "label_statistics": self.label_statistics,
+            "label_names": list(self.label_names),
+            "images": self.images,
+            "training": self.summary,
+        }
+
+    @classmethod
+    def from_contents(cls, contents: dict[str, Any]) -> RunState:
+        """The inverse of `to_contents`. Raises one of DAMAGED_CONTENTS for anything else."""
+        return cls(
+            config=TrainConfig.from_dict(contents["config"]),
+            fingerprint=contents["data"],
+            weights=contents["weights"],
+            optimizer=contents["optimizer"],
+            rng=contents["noise"],
+            position=Position(**contents["position"]),
+            history=contents["history"],
+            label_statistics=contents["label_statistics"],
+            label_names=tuple(contents["label_names"]),
+            images=contents["images"],
+            summary=contents["training"],
+        )
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What an exporter or an evaluation needs of a `model.pt`; images (N, C, H, W) uint8, labels (N,) int64.
+    """What an exporter or an evaluation needs of a `model.pt`.
 
-    `training` holds what a bundle quotes: preset, epochs, test_elbo in nats per image (validation_elbo where
-    training images were held out in place of the test set).
+    Images are (N, C, H, W), labels (N,). `training` holds what a bundle quotes: preset, epochs,
+    test_elbo in nats per image (validation_elbo where training images were held out instead of the
+    test set).
     """
 
     model: VAE
@@ -42,40 +124,32 @@ class Checkpoint:
     likelihood: Likelihood
     label_statistics: dict[str, Any]
     label_names: tuple[str, ...]
-    train_images: NDArray[np.uint8]
-    train_labels: NDArray[np.int64]
-    heldout_images: NDArray[np.uint8]
-    heldout_labels: NDArray[np.int64]
+    train_images: UInt8
+    train_labels: Int64
+    heldout_images: UInt8
+    heldout_labels: Int64
     training: dict[str, Any]
 
 
 def save_contents(path: Path, contents: dict[str, Any]) -> None:
-    """Write a checkpoint whole or not at all. Raises VAEError when the disk is full or read-only."""
+    """Write a checkpoint whole or not at all.
+
+    Raises VAEError when the disk is full or read-only.
+    """
     buffer = io.BytesIO()
-    torch.save(_canonical({"format": FORMAT, **contents}), buffer)
+    torch.save(_canonical(contents), buffer)
     with atomic_file(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 
-def _canonical(value: Any) -> Any:
-    """The same value with equal strings made one object, as pickle writes a second mention differently."""
-    if isinstance(value, dict):
-        return {_canonical(key): _canonical(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_canonical(item) for item in value]
-    return sys.intern(value) if isinstance(value, str) else value
-
-
 def load_contents(path: str | Path) -> dict[str, Any]:
-    """Everything in a checkpoint. Raises VAEError when it is missing, truncated or foreign."""
+    """Read everything in a checkpoint. Raises VAEError when it is missing, truncated or foreign."""
     path = Path(path)
     if not path.is_file():
         raise VAEError(f"{path}: no such checkpoint")
     try:
-        with warnings.catch_warnings():  # torch warns of pickles that it didn't write; the error below says it better
-            warnings.simplefilter("ignore")
-            contents = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, pickle.PickleError):
+        contents = _unpickled(path.read_bytes())
+    except UNREADABLE:
         raise VAEError(f"{path}: not a checkpoint of vae-train, or a damaged one") from None
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise VAEError(f"{path}: not a checkpoint of vae-train ({FORMAT!r} expected)")
@@ -85,30 +159,65 @@ def load_contents(path: str | Path) -> dict[str, Any]:
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read `model.pt` and rebuild its networks in evaluation mode.
 
-    Raises VAEError when the file is missing, truncated, foreign, or its weights don't fit its configuration.
+    Raises VAEError when the file is missing, truncated, foreign, or its weights don't fit its
+    configuration.
     """
     contents = load_contents(path)
     try:
-        config = TrainConfig.from_dict(contents["config"])
-        model = build_vae(config.image_shape, config.latent_dim, 0, config.networks, config.likelihood)
-        model.load_state_dict(contents["weights"])
-        images = {name: tensor.numpy() for name, tensor in contents["images"].items()}
-        statistics, training, names = contents["label_statistics"], contents["training"], contents["label_names"]
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise VAEError(f"{path}: a damaged checkpoint, or one of another version: {reason}") from None
+        state = RunState.from_contents(contents)
+        return _checkpoint(state)
+    except DAMAGED_CONTENTS as error:
+        raise VAEError(
+            f"{path}: a damaged checkpoint, or one of another version: {first_line(error)}"
+        ) from None
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the lists that torch adds below."""
+    return str(error).splitlines()[0]
+
+
+def _checkpoint(state: RunState) -> Checkpoint:
+    config = state.config
+    model = build_vae(
+        config.image_shape,
+        config.latent_dim,
+        seed=0,
+        networks=config.networks,
+        likelihood=config.likelihood,
+    )
+    model.load_state_dict(state.weights)
     log_var = () if model.log_var is None else tuple(model.log_var.tolist())
     return Checkpoint(
         model=model.eval(),
         config=config,
         likelihood=Likelihood(config.likelihood, log_var),
-        label_statistics=statistics,
-        label_names=tuple(names),
-        **images,
-        training=training,
+        label_statistics=state.label_statistics,
+        label_names=state.label_names,
+        train_images=state.images["train_images"].numpy(),
+        train_labels=state.images["train_labels"].numpy(),
+        heldout_images=state.images["heldout_images"].numpy(),
+        heldout_labels=state.images["heldout_labels"].numpy(),
+        training=state.summary,
     )
 
 
-def embedded_count(image_shape: tuple[int, int, int]) -> int:
-    """How many images of each split a checkpoint carries: up to 512, both splits at most 8 MB."""
-    return min(EMBEDDED_IMAGES, EMBEDDED_BYTES // 2 // (image_shape[0] * image_shape[1] * image_shape[2]))
+def _unpickled(model_bytes: bytes) -> Any:
+    with warnings.catch_warnings():
+        # torch warns of pickles that it didn't write; the caller's error says it better.
+        warnings.simplefilter("ignore")
+        return torch.load(io.BytesIO(model_bytes), map_location="cpu", weights_only=True)
+
+
+def _canonical(value: Any) -> Any:
+    """The same value with equal strings made one object.
+
+    pickle writes the second mention of an object differently from an equal one.
+    """
+    if isinstance(value, dict):
+        return {_canonical(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]
+    if isinstance(value, str):
+        return sys.intern(value)
+    return value

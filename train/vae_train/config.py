@@ -1,62 +1,138 @@
-"""What a training run is made of: one frozen configuration, and the presets that fill it in."""
+"""What a training run is made of: one frozen configuration, and the presets that fill it in.
+
+A name of a fixed set is a Literal here, with its implementation in a registry elsewhere:
+`vae_train.model.NETWORKS` and `vae_train.optim.OPTIMIZERS`.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
+from vae_runtime.arrays import ImageShape
+from vae_runtime.bundle import FITS, LIKELIHOODS, Fit, LikelihoodName
 from vae_runtime.errors import VAEError
+
+NetworksName = Literal["reference", "deep"]
+Sampling = Literal["standard", "book"]
+OptimizerName = Literal["muon", "adam", "rmsprop"]
+NETWORKS_NAMES: tuple[NetworksName, ...] = get_args(NetworksName)
+SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
+OPTIMIZER_NAMES: tuple[OptimizerName, ...] = get_args(OptimizerName)
+
+# The book weighs the KL term, a mean over latent dimensions, with 5e-4 against a mean over pixels.
+BOOK_KL_WEIGHT = 5e-4
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides the bytes of a checkpoint, besides the data and the machine.
 
-    `sampling` names the standard deviation of q(z | x): "standard" is exp(0.5 * z_log_var), "book" is
-    exp(z_log_var), the formula printed in "Deep Learning with R", section 8.4.
-    `beta` weighs the KL term, both terms in nats per image; None stands for the book's 0.784 / latent_dim.
-    `encoder_noise` is the standard deviation of Gaussian noise on what the encoder sees of an image in training, which
-    keeps it from learning the training images by heart (Shu et al. 2018, "Amortized Inference Regularization"). The
-    training losses of the history are measured with it.
+    `sampling` names the standard deviation of q(z | x): "standard" is exp(0.5 * z_log_var), "book"
+    is exp(z_log_var), the formula printed in "Deep Learning with R", section 8.4.
+    `beta` weighs the KL term, both terms in nats per image; None stands for the book's
+    0.784 / latent_dim at 28×28.
+    `encoder_noise` is the standard deviation of Gaussian noise on what the encoder sees of an image
+    in training, which keeps it from learning the training images by heart (Shu et al. 2018,
+    "Amortized Inference Regularization"). The training losses of the history are measured with it.
+
+    Raises ValueError for a name that doesn't exist or a number out of range.
     """
 
     preset: str
-    image_shape: tuple[int, int, int] = (1, 28, 28)
+    image_shape: ImageShape = (1, 28, 28)
     latent_dim: int = 2
-    networks: str = "reference"  # or "deep", see vae_train.model
-    likelihood: str = "bernoulli"  # or "gaussian", with a learned variance per channel
-    sampling: str = "standard"
+    networks: NetworksName = "reference"
+    # "gaussian" has a learned variance per channel.
+    likelihood: LikelihoodName = "bernoulli"
+    sampling: Sampling = "standard"
     beta: float | None = 1.0
-    optimizer: str = "muon"  # or "adam", both with a one-cycle schedule; "rmsprop" as Keras writes it, constant rate
-    learning_rate: float = 0.01  # the peak, for one-cycle
-    warmup: float = 0.1  # the share of all steps in which one-cycle rises
+    # "muon" and "adam" run with a one-cycle schedule, "rmsprop" as Keras writes it, constant rate.
+    optimizer: OptimizerName = "muon"
+    # The peak, for one-cycle.
+    learning_rate: float = 0.01
+    # The share of all steps in which one-cycle rises.
+    warmup: float = 0.1
     encoder_noise: float = 0.0
-    shift: int = 0  # augmentation: each image moved by up to so many pixels along either axis
+    # Augmentation: each image is moved by at most this number of pixels along either axis.
+    shift: int = 0
     batch_size: int = 64
     epochs: int = 8
     seed: int = 0
-    validation: int = 0  # so many training images are held out and stand in for the test set
-    fit: str = "contain"  # how images of another size were brought to image_shape, see vae_runtime.images
-    amp: bool = False  # bfloat16 where torch's autocast allows it
-    compile: bool = False  # torch.compile
+    # The number of training images that are held out and stand in for the test set.
+    validation: int = 0
+    # How images of another size were brought to image_shape, see vae_runtime.formats.preprocess.
+    fit: Fit = "contain"
+    # bfloat16 where torch's autocast allows it.
+    amp: bool = False
+    # torch.compile.
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        self._require_known("networks", NETWORKS_NAMES)
+        self._require_known("likelihood", LIKELIHOODS)
+        self._require_known("sampling", SAMPLINGS)
+        self._require_known("optimizer", OPTIMIZER_NAMES)
+        self._require_known("fit", FITS)
+        for name in ("latent_dim", "batch_size", "epochs"):
+            self._require_least(name, 1)
+        for name in ("warmup", "encoder_noise", "shift", "seed", "validation"):
+            self._require_least(name, 0)
+        if self.beta is not None:
+            self._require_least("beta", 0)
+        if self.warmup > 1:
+            raise ValueError(f"warmup must be at most 1, not {self.warmup!r}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(
+                f"learning_rate must be positive and finite, not {self.learning_rate!r}"
+            )
+        if len(self.image_shape) != 3 or min(self.image_shape) < 1:
+            raise ValueError(
+                f"image_shape must be three positive numbers, not {self.image_shape!r}"
+            )
 
     @property
     def kl_weight(self) -> float:
-        """β of BCE_sum + β · KL_sum; the book's per-pixel and per-dimension means amount to 0.784 / D."""
-        pixels = self.image_shape[0] * self.image_shape[1] * self.image_shape[2]
-        return self.beta if self.beta is not None else pixels * 5e-4 * 2 / self.latent_dim
+        """β of BCE_sum + β · KL_sum.
+
+        The book's per-pixel and per-dimension means amount to 0.784 / D at 28×28.
+        """
+        if self.beta is not None:
+            return self.beta
+        channels, height, width = self.image_shape
+        pixels = channels * height * width
+        return pixels * BOOK_KL_WEIGHT * 2 / self.latent_dim
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, as a checkpoint stores them."""
-        return asdict(self) | {"image_shape": list(self.image_shape)}
+        values = asdict(self)
+        values["image_shape"] = list(self.image_shape)
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
-        """The inverse of `to_dict`; keys this version doesn't know are an error, for they change the run."""
-        unknown = set(values) - {field.name for field in fields(cls)}
+        """The inverse of `to_dict`; settings that are missing have their default.
+
+        Raises VAEError for settings that this version doesn't know, for they change the run.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
         if unknown:
-            raise VAEError(f"unknown training settings {sorted(unknown)}: a newer vae-edge wrote them")
+            raise VAEError(f"unknown training settings {unknown}: a newer vae-edge wrote them")
         return cls(**values | {"image_shape": tuple(values["image_shape"])})
+
+    def _require_known(self, name: str, choices: Sequence[str]) -> None:
+        value = getattr(self, name)
+        if value not in choices:
+            raise ValueError(f"{name} {value!r} is not one of {', '.join(choices)}")
+
+    def _require_least(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        # Written so that NaN is refused too.
+        if not value >= least:
+            raise ValueError(f"{name} must be at least {least}, not {value!r}")
 
 
 PRESETS = {
@@ -64,6 +140,12 @@ PRESETS = {
     "quick": TrainConfig("quick", networks="deep", learning_rate=0.02, epochs=2),
     "best": TrainConfig("best", networks="deep", encoder_noise=0.2, epochs=40),
     "book": TrainConfig(
-        "book", sampling="book", beta=None, optimizer="rmsprop", learning_rate=1e-3, batch_size=16, epochs=10
+        "book",
+        sampling="book",
+        beta=None,
+        optimizer="rmsprop",
+        learning_rate=1e-3,
+        batch_size=16,
+        epochs=10,
     ),
 }

@@ -1,4 +1,4 @@
-"""Where images come from: MNIST by name, IDX files in MNIST's layout, a folder of pictures, a numpy file."""
+"""Where images come from: MNIST by name, IDX files in MNIST's layout, image files, a numpy file."""
 
 from __future__ import annotations
 
@@ -8,42 +8,58 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vae_runtime.arrays import ImageShape, Int64, UInt8
+from vae_runtime.bundle import Fit
 from vae_runtime.errors import VAEError
-from vae_runtime.idx import read_idx
-from vae_runtime.images import pictures_in
+from vae_runtime.formats.idx import read_idx
+from vae_runtime.formats.images import image_files_in
 from vae_train import mnist
-from vae_train.collections import FIT, Collection, read_array, read_folder
+from vae_train.image_array import read_array
+from vae_train.image_cache import FIT, Collection
+from vae_train.image_folder import read_folder
 
-PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-
-
-MOST_TEST = 10_000
+# The files of a folder in MNIST's layout, each gzipped or not.
+IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+# A tenth of a data set without a test split is held out, at most this many images.
+TEST_FRACTION = 10
+MAX_TEST_IMAGES = 10_000
 
 
 @dataclass(frozen=True)
 class Split:
-    """images (N, C, H, W) uint8 and labels (N,), positions in the data set's `label_names`."""
+    """images (N, C, H, W) and labels (N,), positions in the data set's `label_names`."""
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    images: UInt8
+    labels: Int64
 
     def first(self, n: int) -> Split:
         return Split(self.images[:n], self.labels[:n])
 
+    def divided(self, n: int) -> tuple[Split, Split]:
+        """The first n images, and the rest."""
+        return self.first(n), Split(self.images[n:], self.labels[n:])
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training and a test split of one image shape; without labels `label_names` is empty."""
+    """A training and a test split of one image shape; without labels `label_names` is empty.
+
+    `fit` says how image files were brought to the shape, see vae_runtime.formats.preprocess.
+    """
 
     train: Split
     test: Split
     label_names: tuple[str, ...] = ()
-    fit: str = "contain"  # how pictures were brought to the shape, see vae_runtime.images
+    fit: Fit = "contain"
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def image_shape(self) -> ImageShape:
         _, channels, height, width = self.train.images.shape
         return channels, height, width
 
@@ -58,70 +74,101 @@ class Dataset:
 
 
 def load_dataset(
-    source: str, limit: int | None = None, *, size: tuple[int, int] | None = None, channels: int | None = None
+    source: str,
+    limit: int | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
 ) -> Dataset:
-    """Read 'mnist' (fetched once into the user's cache), a folder of IDX files, gzipped or not, a folder of pictures
-    whose sub-folders are labels, or a .npy or .npz file.
+    """Read 'mnist' (fetched once into the user's cache), a folder, or a .npy or .npz file.
 
-    `limit` keeps the first images of both splits; `size` (height, width) and `channels`, by default what the pictures
-    are, is what pictures are brought to. Pictures and numpy files have no test split: a tenth, at most 10,000, is held
-    out. Raises VAEError naming the file that is missing or wrong.
+    A folder has IDX files in MNIST's layout, gzipped or not, or image files, with sub-folders as
+    labels. `limit` keeps the first images of both splits. Image files are brought to `size`
+    (height, width) and `channels`, by default what they have. Image files and numpy files have no
+    test split: a tenth, at most 10,000, is held out. Raises VAEError naming the file that is
+    missing or wrong.
     """
     path = mnist.fetch() if source == "mnist" else Path(source)
-    if path.suffix in (".npy", ".npz"):
-        data = _held_out(read_array(path))
-    elif not path.is_dir():
-        raise VAEError(f"{path}: no such folder; --data takes 'mnist', a folder, or a .npy or .npz file")
-    elif not any(_exists(path, part) for part in PARTS) and (files := pictures_in(path)):
-        data = _held_out(read_folder(path, files, size, channels))
-    else:
-        data = _read_idx_folder(path)
+    data = _read(path, size, channels)
     if size and data.image_shape[1:] != size:
         found = f"{data.image_shape[1]}×{data.image_shape[2]}"
-        raise VAEError(f"{path}: its images are {found}, not {size[0]}×{size[1]}; only pictures are scaled")
-    return replace(data, train=data.train.first(limit), test=data.test.first(limit)) if limit else data
+        raise VAEError(
+            f"{path}: its images are {found}, not {size[0]}×{size[1]}; only pictures are scaled"
+        )
+    if limit:
+        data = replace(data, train=data.train.first(limit), test=data.test.first(limit))
+    return data
 
 
-def without_test(data: Dataset, count: int) -> Dataset:
-    """The training images apart from the last `count`, and those in the place of the test images."""
-    if not 0 < count < len(data.train.images):
-        raise VAEError(f"--validation {count}: there are {len(data.train.images)} training images")
-    train, held = (
-        Split(data.train.images[part], data.train.labels[part]) for part in (slice(-count), slice(-count, None))
-    )
-    return replace(data, train=train, test=held)
+def hold_out_validation(data: Dataset, count: int) -> Dataset:
+    """The data set without its test images, with the last `count` training images instead of them.
+
+    Raises VAEError where that leaves no training images.
+    """
+    n = len(data.train.images)
+    if not 0 < count < n:
+        raise VAEError(f"--validation {count}: there are {n} training images")
+    train, heldout = data.train.divided(n - count)
+    return replace(data, train=train, test=heldout)
 
 
-def _held_out(collection: Collection) -> Dataset:
+def _read(path: Path, size: tuple[int, int] | None, channels: int | None) -> Dataset:
+    if path.suffix in (".npy", ".npz"):
+        return _hold_out_test(read_array(path))
+    if not path.is_dir():
+        raise VAEError(
+            f"{path}: no such folder; --data takes 'mnist', a folder, or a .npy or .npz file"
+        )
+    if not _has_idx_files(path):
+        image_files = image_files_in(path)
+        if image_files:
+            return _hold_out_test(read_folder(path, image_files, size, channels))
+    return _read_idx_folder(path)
+
+
+def _hold_out_test(collection: Collection) -> Dataset:
     n = len(collection.images)
-    kept = n - min(MOST_TEST, max(1, n // 10))
-    if not kept:
+    heldout = min(MAX_TEST_IMAGES, max(1, n // TEST_FRACTION))
+    if heldout == n:
         raise VAEError("one image is not enough to train on")
-    train, test = (Split(collection.images[part], collection.labels[part]) for part in (slice(kept), slice(kept, None)))
+    train, test = Split(collection.images, collection.labels).divided(n - heldout)
     return Dataset(train, test, collection.names, FIT)
 
 
 def _read_idx_folder(folder: Path) -> Dataset:
-    arrays = [read_idx(_find(folder, part)) for part in PARTS]
-    train, test = _split(folder, *arrays[:2]), _split(folder, *arrays[2:])
+    train_images, train_labels, test_images, test_labels = [
+        read_idx(_idx_path(folder, name)) for name in IDX_FILES
+    ]
+    train = _idx_split(folder, train_images, train_labels)
+    test = _idx_split(folder, test_images, test_labels)
     if train.images.shape[1:] != test.images.shape[1:]:
         raise VAEError(f"{folder}: training and test images differ in size")
-    names = tuple(str(label) for label in range(int(max(train.labels.max(), test.labels.max())) + 1))
+    last_label = int(max(train.labels.max(), test.labels.max()))
+    names = tuple(str(label) for label in range(last_label + 1))
     return Dataset(train, test, names)
 
 
-def _exists(folder: Path, part: str) -> Path | None:
-    return next((folder / name for name in (part, part + ".gz") if (folder / name).is_file()), None)
+def _has_idx_files(folder: Path) -> bool:
+    return any(_existing_idx_path(folder, name) for name in IDX_FILES)
 
 
-def _find(folder: Path, part: str) -> Path:
-    if path := _exists(folder, part):
-        return path
-    raise VAEError(f"{folder}: {part} (or {part}.gz) is missing, and there are no pictures")
+def _idx_path(folder: Path, name: str) -> Path:
+    path = _existing_idx_path(folder, name)
+    if path is None:
+        raise VAEError(f"{folder}: {name} (or {name}.gz) is missing, and there are no pictures")
+    return path
 
 
-def _split(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:
-    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or not len(images):
+def _existing_idx_path(folder: Path, name: str) -> Path | None:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _idx_split(folder: Path, images: UInt8, labels: UInt8) -> Split:
+    belong_together = images.ndim == 3 and labels.ndim == 1 and len(images) == len(labels)
+    if not belong_together or not len(images):
         raise VAEError(
             f"{folder}: images {images.shape} and labels {labels.shape} don't belong together; "
             "expected (N, H, W) and (N,)"

@@ -1,7 +1,7 @@
-"""Many processes on one global batch: torchrun's environment and torch's own DistributedDataParallel.
+"""Several processes on one global batch, by torchrun and torch's DistributedDataParallel.
 
-Every process draws the same order and the same noise and takes its share of each batch, so a run is the same, up to
-float rounding, on any number of processes.
+Every process draws the same order and the same noise and takes its share of each batch, so a run is
+the same, up to float rounding, on any number of processes.
 """
 
 from __future__ import annotations
@@ -18,27 +18,30 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 Result = TypeVar("Result")
-PATIENCE = timedelta(hours=12)  # for `first_alone`: the first process may convert a large folder
+# How long the others wait in `main_first`, where the main process may convert a large folder.
+MAX_WAIT = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
-class World:
-    """This process among `size` that train together."""
+class ProcessGroup:
+    """This process, number `rank` of `size` that train together."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def is_main(self) -> bool:
-        """Whether this one writes files and speaks."""
+        """Whether this process is the one that writes files and reports."""
         return self.rank == 0
 
     def share(self, n: int) -> slice:
         """This process's part of n images."""
-        return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
+        start = n * self.rank // self.size
+        stop = n * (self.rank + 1) // self.size
+        return slice(start, stop)
 
-    def first_alone(self, work: Callable[[], Result]) -> Result:
-        """`work` in the first process, then in the others."""
+    def main_first(self, work: Callable[[], Result]) -> Result:
+        """Do `work` in the main process, then in the others."""
         if self.size == 1:
             return work()
         if not self.is_main:
@@ -56,30 +59,37 @@ class World:
         distributed.all_reduce(total)
         return [float(value) for value in total.tolist()]
 
-    def wrap(self, module: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
+    def data_parallel(self, module: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
         """`module`, compiled or not, with its gradients averaged over all processes."""
         if self.size == 1:
             return module
-        assert isinstance(module, nn.Module)  # which torch.compile keeps, whatever its types say
-        return DistributedDataParallel(module, device_ids=[device.index] if device.type == "cuda" else None)
+        # torch.compile keeps a module a module, whatever its types say.
+        assert isinstance(module, nn.Module)
+        device_ids = [device.index] if device.type == "cuda" else None
+        return DistributedDataParallel(module, device_ids=device_ids)
+
+
+SINGLE_PROCESS = ProcessGroup()
 
 
 @contextmanager
-def joined(device: str) -> Iterator[tuple[World, str]]:
-    """The world that torchrun started this process in, and the device that is this process's own."""
+def joined_process_group(device: str) -> Iterator[tuple[ProcessGroup, str]]:
+    """Join the processes that torchrun started; yields the group and this process's device."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield World(), device
+        yield SINGLE_PROCESS, device
         return
-    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    rank = int(os.environ["RANK"])
     if device == "cuda":
-        device = f"cuda:{local}"
-        torch.cuda.set_device(local)
-    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
+        local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        device = f"cuda:{local_rank}"
+        torch.cuda.set_device(local_rank)
+    backend = "nccl" if device.startswith("cuda") else "gloo"
+    distributed.init_process_group(backend, timeout=MAX_WAIT)
     try:
-        yield World(rank, size), device
-        # Until the first process has written its files. One that ended at once, while a thread of gloo's still held the
-        # last sum's tensor, was aborted by Python.
+        yield ProcessGroup(rank, size), device
+        # Until the main process has written its files. A process that ended at once, while a thread
+        # of gloo's still held the last sum's tensor, was aborted by Python.
         distributed.barrier()
     finally:
         distributed.destroy_process_group()

@@ -1,11 +1,13 @@
-"""Fetch MNIST once into the user's cache directory, verified by SHA-256 of the uncompressed files."""
+"""MNIST, fetched once into the user's cache folder and verified.
+
+The SHA-256 is that of the uncompressed files, for mirrors compress them differently.
+"""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import http.client
-import os
 import sys
 import time
 import urllib.error
@@ -17,7 +19,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vae_runtime.errors import VAEError
-from vae_runtime.files import atomic_file
+from vae_runtime.formats.files import atomic_file, make_folder
+from vae_train.cache import cache_folder
 
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -29,77 +32,93 @@ SHA256 = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-ATTEMPTS = 3  # of each mirror, with a pause that doubles
+ATTEMPTS_PER_MIRROR = 3
+# Statuses after which a mirror is not asked again: forbidden, not found, gone.
+FINAL_STATUSES = (403, 404, 410)
+TIMEOUT_SECONDS = 30
+READ_BYTES = 1 << 16
 
 
-def cache_directory() -> Path:
-    """$VAE_EDGE_CACHE, else vae-edge in $XDG_CACHE_HOME, else in ~/.cache."""
-    if own := os.environ.get("VAE_EDGE_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vae-edge"
-
-
-def fetch(directory: Path | None = None, mirrors: Sequence[str] = MIRRORS, pause: float = 1.0) -> Path:
+def fetch(folder: Path | None = None, mirrors: Sequence[str] = MIRRORS, pause: float = 1.0) -> Path:
     """The folder with MNIST's four gzipped IDX files; what is missing or damaged is downloaded.
 
+    `pause` is the seconds before a mirror is asked for the second time; it doubles each time.
     Raises VAEError, naming every mirror's reason, when no mirror gave the right bytes.
     """
-    folder = directory or cache_directory() / "mnist"
+    folder = folder or cache_folder() / "mnist"
     for name, sha256 in SHA256.items():
         target = folder / f"{name}.gz"
         if not (target.is_file() and _digest(target.read_bytes()) == sha256):
-            _place(target, _download(target.name, sha256, mirrors, pause))
+            content = _download(target.name, sha256, mirrors, pause)
+            make_folder(folder)
+            with atomic_file(target) as temporary:
+                temporary.write_bytes(content)
     return folder
 
 
-def _place(target: Path, content: bytes) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VAEError(f"{target.parent}: cannot be created: {error.strerror}") from None
-    with atomic_file(target) as temporary:
-        Path(temporary).write_bytes(content)
-
-
 def _download(name: str, sha256: str, mirrors: Sequence[str], pause: float) -> bytes:
-    reasons = []
+    """The file from the first mirror that has the right bytes."""
+    reasons: list[str] = []
     for mirror in mirrors:
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                time.sleep(pause * 2 ** (attempt - 1))
-            try:
-                content = _get(mirror + name)
-            except (OSError, http.client.HTTPException) as error:
-                reasons.append(f"{mirror}: {error}")
-                if isinstance(error, urllib.error.HTTPError) and error.code in (403, 404, 410):
-                    break
-                continue
-            if _digest(content) == sha256:
-                return content
-            reasons.append(f"{mirror}: the content is damaged (wrong SHA-256)")
+        content = _download_from(mirror, name, sha256, pause, reasons)
+        if content is not None:
+            return content
+    each_once = "; ".join(dict.fromkeys(reasons))
     raise VAEError(
-        f"{name} could not be downloaded ({'; '.join(dict.fromkeys(reasons))}); "
-        f"put MNIST's four files into a folder and pass --data FOLDER"
+        f"{name} could not be downloaded ({each_once}); "
+        "put MNIST's four files into a folder and pass --data FOLDER"
     )
 
 
+def _download_from(
+    mirror: str, name: str, sha256: str, pause: float, reasons: list[str]
+) -> bytes | None:
+    """The right bytes, or None, and why is added to `reasons`."""
+    for attempt in range(ATTEMPTS_PER_MIRROR):
+        if attempt:
+            time.sleep(pause * 2 ** (attempt - 1))
+        try:
+            content = _get(mirror + name)
+        except (OSError, http.client.HTTPException) as error:
+            reasons.append(f"{mirror}: {error}")
+            if isinstance(error, urllib.error.HTTPError) and error.code in FINAL_STATUSES:
+                return None
+            continue
+        if _digest(content) == sha256:
+            return content
+        reasons.append(f"{mirror}: the content is damaged (wrong SHA-256)")
+    return None
+
+
 def _get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=30) as response:
+    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
         size = int(response.headers.get("Content-Length") or 0)
-        chunks = []
-        with tqdm(
-            total=size or None, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[-1], disable=not sys.stderr.isatty()
-        ) as bar:
-            while chunk := response.read(1 << 16):
-                chunks.append(chunk)
-                bar.update(len(chunk))
-    content = b"".join(chunks)
+        content = _read_with_progress(response, url.rsplit("/", 1)[-1], size)
     if size and len(content) != size:
         raise http.client.IncompleteRead(content, size - len(content))
     return content
 
 
+def _read_with_progress(response: http.client.HTTPResponse, name: str, size: int) -> bytes:
+    bar = tqdm(
+        total=size or None,
+        unit="B",
+        unit_scale=True,
+        desc=name,
+        disable=not sys.stderr.isatty(),
+    )
+    chunks = []
+    with bar:
+        chunk = response.read(READ_BYTES)
+        while chunk:
+            chunks.append(chunk)
+            bar.update(len(chunk))
+            chunk = response.read(READ_BYTES)
+    return b"".join(chunks)
+
+
 def _digest(compressed: bytes) -> str:
+    """SHA-256 of the uncompressed content; empty for what is no gzip file."""
     try:
         return hashlib.sha256(gzip.decompress(compressed)).hexdigest()
     except (OSError, EOFError, zlib.error):

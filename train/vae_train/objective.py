@@ -11,12 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from vae_train.config import Sampling
 from vae_train.model import VAE
 
 
-def sampled_log_var(z_log_var: Tensor, sampling: str) -> Tensor:
+def sampled_log_var(z_log_var: Tensor, sampling: Sampling) -> Tensor:
     """The log of the variance that is really sampled: the book draws with std exp(z_log_var)."""
-    return 2 * z_log_var if sampling == "book" else z_log_var
+    if sampling == "book":
+        return 2 * z_log_var
+    return z_log_var
 
 
 def sample(z_mean: Tensor, log_var: Tensor, epsilon: Tensor) -> Tensor:
@@ -30,10 +33,12 @@ def reconstruction_loss(logits: Tensor, images: Tensor, log_var: Tensor | None =
     Binary cross-entropy, or with `log_var` (C,) the Gaussian around sigmoid(logits).
     """
     if log_var is None:
-        return binary_cross_entropy_with_logits(logits, images, reduction="none").flatten(1).sum(1)
+        pixels = binary_cross_entropy_with_logits(logits, images, reduction="none")
+        return pixels.flatten(1).sum(1)
     log_var = log_var.view(1, -1, 1, 1)
     squared = (images - logits.sigmoid()).square() * (-log_var).exp()
-    return 0.5 * (squared + log_var + math.log(2 * math.pi)).flatten(1).sum(1)
+    pixels = squared + log_var + math.log(2 * math.pi)
+    return 0.5 * pixels.flatten(1).sum(1)
 
 
 def kl_loss(z_mean: Tensor, log_var: Tensor) -> Tensor:
@@ -42,24 +47,34 @@ def kl_loss(z_mean: Tensor, log_var: Tensor) -> Tensor:
 
 
 class Losses(nn.Module):
-    """A VAE seen as the function that training minimises: (images, epsilon, noise) -> reconstruction, KL, each (N,).
+    """A VAE as the function that training minimizes.
 
-    `noise` (N, C, H, W), if there is any, is added to what the encoder sees of the images.
-    With `sampling` "book" the noise has standard deviation exp(z_log_var) while the KL term takes exp(z_log_var)
-    for the variance, as the book prints it. `amp` computes both networks in bfloat16.
+    (images, epsilon, noise) -> reconstruction and KL, each (N,). `noise` (N, C, H, W), if there is
+    any, is added to what the encoder sees of the images. With `sampling` "book" z has the standard
+    deviation exp(z_log_var) while the KL term takes exp(z_log_var) for the variance, as the book
+    prints it. `amp` computes both networks in bfloat16.
     """
 
-    def __init__(self, vae: VAE, sampling: str, amp: bool = False) -> None:
+    def __init__(self, vae: VAE, sampling: Sampling, amp: bool = False) -> None:
         super().__init__()
-        self.vae, self.sampling, self.amp = vae, sampling, amp
+        self.vae = vae
+        self.sampling = sampling
+        self.amp = amp
 
-    def forward(self, images: Tensor, epsilon: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        z_mean, z_log_var, logits = self.outputs(images if noise is None else images + noise, epsilon)
-        return reconstruction_loss(logits, images, self.vae.log_var), kl_loss(z_mean, z_log_var)
+    def forward(
+        self, images: Tensor, epsilon: Tensor, noise: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        seen = images if noise is None else images + noise
+        z_mean, z_log_var, logits = self.outputs(seen, epsilon)
+        reconstruction = reconstruction_loss(logits, images, self.vae.log_var)
+        return reconstruction, kl_loss(z_mean, z_log_var)
 
     def outputs(self, images: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """z_mean and z_log_var (N, D), and the logits of the image decoded from one draw (N, C, H, W)."""
+        """z_mean and z_log_var (N, D), and the logits (N, C, H, W) of one draw's image."""
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp):
-            z_mean, z_log_var = (value.float() for value in self.vae.encoder(images))
+            z_mean, z_log_var = self.vae.encoder(images)
+            z_mean = z_mean.float()
+            z_log_var = z_log_var.float()
             z = sample(z_mean, sampled_log_var(z_log_var, self.sampling), epsilon)
-            return z_mean, z_log_var, self.vae.decoder.logits(z).float()
+            logits = self.vae.decoder.logits(z).float()
+        return z_mean, z_log_var, logits

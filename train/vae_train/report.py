@@ -1,107 +1,118 @@
-"""What a run leaves beside its checkpoint: history.csv and pictures."""
+"""The charts and grids that a run leaves beside its checkpoint, and the folder for them."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+import math
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
-from vae_runtime import latent_space
-from vae_runtime.errors import VAEError
-from vae_runtime.files import atomic_file
-from vae_runtime.pictures import line_chart, save_gif, scatter
-from vae_runtime.png import save_png, sheet
+from vae_runtime.arrays import Float32
+from vae_runtime.charts import line_chart, save_gif, scatter
+from vae_runtime.formats.files import atomic_file, make_folder
+from vae_runtime.formats.png import save_png
+from vae_runtime.formats.sheets import sheet
+from vae_runtime.latent import places
 from vae_train.evaluation import encode
 from vae_train.loop import Trainer
 
-COLUMNS = ("epoch", "train_reconstruction", "train_kl", "test_reconstruction", "test_kl", "test_elbo", "seconds")
-SCATTERED = 10_000
-FRAMES = "grids"
-HELD = 8  # frames
-MOST_FRAMES, MOST_PIXELS = 60, 840  # of learning.gif
+HISTORY_FILE = "history.csv"
+# One grid per epoch, the frames of learning.gif.
+GRIDS_FOLDER = "grids"
+GRID_SIDE = 15
+MAX_SCATTER_POINTS = 10_000
+FRAMES_PER_SECOND = 4
+MAX_FRAMES = 60
+MAX_FRAME_PIXELS = 840
+LAST_FRAME_REPEATS = 8
 
 
-def prepare(folder: Path) -> None:
+def prepare_folder(folder: Path) -> None:
     """Make the output folder and prove that it can be written, before hours of training."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VAEError(f"{folder}: cannot be created: {error.strerror}") from None
-    probe = folder / "history.csv"
+    make_folder(folder)
+    probe = folder / HISTORY_FILE
+    content = probe.read_bytes() if probe.is_file() else b""
     with atomic_file(probe) as temporary:
-        temporary.write_bytes(probe.read_bytes() if probe.is_file() else b"")
-
-
-class History:
-    """history.csv: one row per epoch, losses in nats per image and the wall-clock seconds (empty where unknown)."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.seconds: dict[int, str] = {}
-        if path.is_file():
-            with path.open(newline="") as file:
-                self.seconds = {int(row["epoch"]): row["seconds"] for row in csv.DictReader(file)}
-
-    def write(self, history: Sequence[Mapping[str, float]], seconds: float) -> None:
-        """Every epoch of a run, whose last one took `seconds`."""
-        self.seconds[len(history)] = f"{seconds:.1f}"
-        with atomic_file(self.path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows({**row, "seconds": self.seconds.get(i, "")} for i, row in enumerate(history, 1))
+        temporary.write_bytes(content)
 
 
 def write_epoch_grid(trainer: Trainer, folder: Path) -> None:
     """grids/NNN.png: the grid after the epoch that has just ended, a frame of learning.gif."""
-    frames = folder / FRAMES
-    frames.mkdir(exist_ok=True)
-    save_png(sheet(_grid_images(trainer), 15), frames / f"{trainer.position.epoch:03d}.png")
+    path = _grid_path(folder, trainer.position.epoch)
+    path.parent.mkdir(exist_ok=True)
+    _write_grid(trainer, path)
+
+
+def write_charts(trainer: Trainer, folder: Path) -> None:
+    """Write learning.gif, losses.png, grid.png and, from two latent dimensions on, latents.png."""
+    _write_animation(trainer, folder)
+    _write_losses(trainer, folder / "losses.png")
+    _write_grid(trainer, folder / "grid.png")
+    if trainer.config.latent_dim > 1:
+        _write_latents(trainer, folder / "latents.png")
 
 
 def _write_animation(trainer: Trainer, folder: Path) -> None:
-    """learning.gif: the grids of all epochs, the last one held for a while."""
-    paths = [folder / FRAMES / f"{epoch:03d}.png" for epoch in range(1, trainer.config.epochs + 1)]
-    paths = [path for path in paths if path.is_file()]
-    if paths:
-        shown = paths[:: -(-len(paths) // MOST_FRAMES)]
-        save_gif((_frame(path) for path in [*shown, *paths[-1:] * HELD]), folder / "learning.gif", fps=4)
+    """The grids of all epochs that there are, the last one held for a while."""
+    paths = []
+    for epoch in range(1, trainer.config.epochs + 1):
+        path = _grid_path(folder, epoch)
+        if path.is_file():
+            paths.append(path)
+    if not paths:
+        return
+    shown = paths[:: math.ceil(len(paths) / MAX_FRAMES)]
+    shown += [paths[-1]] * LAST_FRAME_REPEATS
+    save_gif(map(_frame, shown), folder / "learning.gif", fps=FRAMES_PER_SECOND)
 
 
-def _frame(path: Path) -> NDArray[np.float32]:
+def _grid_path(folder: Path, epoch: int) -> Path:
+    return folder / GRIDS_FOLDER / f"{epoch:03d}.png"
+
+
+def _frame(path: Path) -> Float32:
     """A stored grid (3, H, W) in [0, 1], reduced to at most 840 pixels."""
-    with Image.open(path) as picture:
-        small = picture.convert("RGB").reduce(-(-picture.width // MOST_PIXELS))
+    with Image.open(path) as image_file:
+        factor = math.ceil(image_file.width / MAX_FRAME_PIXELS)
+        small = image_file.convert("RGB").reduce(factor)
     return np.asarray(small, np.float32).transpose(2, 0, 1) / np.float32(255)
 
 
-def write_pictures(trainer: Trainer, folder: Path) -> None:
-    """losses.png, grid.png (the book's 15×15, two axes), latents.png (test set's z_mean) and learning.gif."""
-    _write_animation(trainer, folder)
-    losses = {
-        name: [row[f"{split}_reconstruction"] + row[f"{split}_kl"] for row in trainer.history]
-        for name, split in (("training", "train"), ("test", "test"))
-    }
-    save_png(
-        line_chart(losses, title="Reconstruction + KL", x_label="epoch", y_label="nats per image"),
-        folder / "losses.png",
+def _write_losses(trainer: Trainer, path: Path) -> None:
+    """Both losses together over the epochs, of training and test images."""
+    losses = {"training": _total_losses(trainer, "train"), "test": _total_losses(trainer, "test")}
+    chart = line_chart(
+        losses, title="Reconstruction + KL", x_label="epoch", y_label="nats per image"
     )
-    save_png(sheet(_grid_images(trainer), 15), folder / "grid.png")
-    if trainer.config.latent_dim > 1:
-        test = trainer.data.test.first(SCATTERED)
-        z_mean, _ = encode(trainer.model, trainer.config.sampling, test.images)
-        names = np.array(trainer.data.label_names or [""])
-        save_png(scatter(z_mean[:, :2], names[test.labels]), folder / "latents.png")
+    save_png(chart, path)
+
+
+def _total_losses(trainer: Trainer, split: str) -> list[float]:
+    return [row[f"{split}_reconstruction"] + row[f"{split}_kl"] for row in trainer.history]
+
+
+def _write_grid(trainer: Trainer, path: Path) -> None:
+    save_png(sheet(_grid_images(trainer), GRID_SIDE), path)
 
 
 @torch.no_grad()
-def _grid_images(trainer: Trainer, n: int = 15) -> NDArray[np.float32]:
-    """(n·n, C, H, W): row i has z[1] = axis[i], column j has z[0] = axis[j], as in the book; the rest is zero."""
-    points = latent_space.axis_points(n)
-    z = torch.from_numpy(latent_space.grid(points, points, (0, 1), np.zeros(trainer.config.latent_dim))).float()
-    images: NDArray[np.float32] = trainer.model.decoder(z.to(trainer.device)).cpu().numpy()
+def _grid_images(trainer: Trainer) -> Float32:
+    """The book's grid, (225, C, H, W): row i has z[1] = points[i], column j has z[0] = points[j].
+
+    Every other latent is zero.
+    """
+    points = places.axis_points(GRID_SIDE)
+    anchor = np.zeros(trainer.config.latent_dim)
+    z = torch.from_numpy(places.grid(points, points, (0, 1), anchor)).float()
+    images: Float32 = trainer.model.decoder(z.to(trainer.device)).cpu().numpy()
     return images
+
+
+def _write_latents(trainer: Trainer, path: Path) -> None:
+    """The test images' z_mean in the first two dimensions, colored by label."""
+    test = trainer.data.test.first(MAX_SCATTER_POINTS)
+    z_mean, _ = encode(trainer.model, trainer.config.sampling, test.images)
+    names = np.array(trainer.data.label_names or [""])
+    save_png(scatter(z_mean[:, :2], names[test.labels]), path)

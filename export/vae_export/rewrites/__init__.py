@@ -1,4 +1,18 @@
-"""Exact rewrites of decoders for onnxruntime's CPU provider: passes over ONNX graphs, applied until none fits."""
+"""Exact rewrites of decoders for onnxruntime's CPU provider: passes over ONNX graphs.
+
+The protocol of a pass, a function from `Editor` to bool:
+
+- It looks for one place where it fits, rewrites that place, and returns True; False where there is
+  none. It is called again until it returns False.
+- It makes progress: what it has rewritten fits no more. A pass that returns True without that
+  loops forever.
+- It proves what it needs from constants and attributes, and leaves alone whatever it cannot prove.
+- Its docstring says which equation holds. The tests compare both sides on random layers.
+- `Editor.shapes` is computed once, before the first pass: it knows nothing of values that passes
+  add, and of a value that a pass makes in another way it still has the shape.
+- The order of the passes matters; the reasons stand beside the entries.
+- New operators belong into the sets of `operators`.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +23,58 @@ import onnx
 from vae_export.graphs import checked
 from vae_export.rewrites.editor import Editor
 from vae_export.rewrites.folding import fold_crop, fold_pad
-from vae_export.rewrites.last import block_last_convolution, separate_last_convolution
+from vae_export.rewrites.last_convolution import block_last_convolution, separate_last_convolution
 from vae_export.rewrites.phases import split_phases
 
 Pass = Callable[[Editor], bool]
-PASSES: tuple[Pass, ...] = (fold_pad, fold_crop, separate_last_convolution, split_phases)
-INT8_PASSES: tuple[Pass, ...] = (fold_pad, fold_crop, block_last_convolution, separate_last_convolution, split_phases)
+
+PASSES: tuple[Pass, ...] = (
+    # The other passes look for a convolution right behind another, with its pads in its attributes.
+    fold_pad,
+    fold_crop,
+    # Before split_phases, which consumes the transposed convolution that this one begins at.
+    separate_last_convolution,
+    # Every other transposed convolution.
+    split_phases,
+)
+INT8_PASSES: tuple[Pass, ...] = (
+    fold_pad,
+    fold_crop,
+    # In int8 calling a small convolution costs more than computing it: one large one is faster.
+    block_last_convolution,
+    # Where the phases have odd sides, which the pass above leaves alone.
+    separate_last_convolution,
+    split_phases,
+)
 
 
 def rewrite(model: onnx.ModelProto, passes: Sequence[Pass] = PASSES) -> onnx.ModelProto | None:
-    """The same function with every pass applied wherever it fits; None where none did, or with branches or loops."""
-    if any(attribute.HasField("g") for node in model.graph.node for attribute in node.attribute):
+    """The same function with every pass applied wherever it fits.
+
+    None where none did, and for graphs with branches or loops.
+    """
+    if _has_subgraphs(model):
         return None
     editor = Editor(model)
     changed = False
-    for rule in passes:
-        while rule(editor):
+    for apply_once in passes:
+        while apply_once(editor):
             changed = True
-    return checked(editor.finish()) if changed else None
+    if not changed:
+        return None
+    return checked(editor.finish())
 
 
-def rewrite_for_cpu(content: bytes, passes: Sequence[Pass] = PASSES) -> bytes | None:
-    """`rewrite` on serialised models."""
-    model = rewrite(onnx.load_from_string(content), passes)
-    return None if model is None else bytes(model.SerializeToString())
+def rewrite_for_cpu(model_bytes: bytes, passes: Sequence[Pass] = PASSES) -> bytes | None:
+    """`rewrite` on serialized models."""
+    model = rewrite(onnx.load_from_string(model_bytes), passes)
+    if model is None:
+        return None
+    return bytes(model.SerializeToString())
+
+
+def _has_subgraphs(model: onnx.ModelProto) -> bool:
+    for node in model.graph.node:
+        if any(attribute.HasField("g") for attribute in node.attribute):
+            return True
+    return False

@@ -1,4 +1,4 @@
-"""A graph under edit: who makes a value, who takes it, and constants as arrays."""
+"""A graph under edit: who takes a value, constants as arrays, and nodes to add and remove."""
 
 from __future__ import annotations
 
@@ -12,97 +12,130 @@ from onnx import helper, numpy_helper
 
 
 class Editor:
-    """Wraps a copy of a model; passes ask it and change it, `finish` puts the model together again."""
+    """A copy of a model that passes ask and change; `finish` puts it together again.
+
+    Why not onnx_ir, which onnxscript brings along: it was tried. Its consumers, sorting and removal
+    would replace some forty lines here, but constants and nodes would still need helpers that give
+    them the same names at every export, and it writes the shapes of all constants into the graph,
+    which changes the bytes. The passes themselves became no shorter.
+    """
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = onnx.ModelProto()
         self.model.CopyFrom(model)
         graph = self.model.graph
         self.nodes = list(graph.node)
-        self.constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        self.constants: dict[str, NDArray[Any]] = {}
+        for tensor in graph.initializer:
+            self.constants[tensor.name] = numpy_helper.to_array(tensor)
+        # Of the model as it came, 0 where a dimension is dynamic or unknown.
         self.shapes = _static_shapes(model)
         self.outputs = {output.name for output in graph.output}
+        self._names_given = 0
         self._absorb_constant_nodes()
-        self._fresh = 0
 
     def constant(self, name: str) -> NDArray[Any] | None:
         """The value of a constant; None for what is computed, and for an input left out."""
         return self.constants.get(name)
 
-    def producer(self, name: str) -> onnx.NodeProto | None:
-        return next((node for node in self.nodes if name in node.output), None)
-
     def sole_consumer(self, name: str) -> onnx.NodeProto | None:
-        """The one node that takes `name`; None when there are more, none, or the graph itself returns it."""
-        takers = [node for node in self.nodes if name in node.input]
-        return takers[0] if len(takers) == 1 and name not in self.outputs else None
+        """The one node that takes `name`.
 
-    def of_type(self, *kinds: str) -> list[onnx.NodeProto]:
-        return [node for node in self.nodes if node.op_type in kinds and node.domain == ""]
+        None when there are more or none, or when the graph itself returns the value.
+        """
+        takers = [node for node in self.nodes if name in node.input]
+        if len(takers) != 1 or name in self.outputs:
+            return None
+        taker: onnx.NodeProto = takers[0]
+        return taker
+
+    def of_type(self, op_type: str) -> list[onnx.NodeProto]:
+        """The nodes with this operator of ONNX's own domain."""
+        return [node for node in self.nodes if node.op_type == op_type and node.domain == ""]
 
     def add_constant(self, array: NDArray[Any]) -> str:
-        name = self._name("constant")
+        """Add a constant; returns its name."""
+        name = self._new_name("constant")
         self.constants[name] = np.ascontiguousarray(array)
         return name
 
-    def add(self, kind: str, inputs: Sequence[str], output: str | None = None, **attributes: Any) -> str:
-        """A new node; returns the name of its one output."""
-        name = output or self._name(kind.lower())
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
+    def add(
+        self, op_type: str, inputs: Sequence[str], output: str | None = None, **attributes: Any
+    ) -> str:
+        """Add a node; returns the name of its one output."""
+        name = output or self._new_name(op_type.lower())
+        self.nodes.append(helper.make_node(op_type, list(inputs), [name], **attributes))
         return name
 
     def add_like(self, node: onnx.NodeProto, source: str) -> str:
-        """A copy of a one-input node on another input."""
+        """Add a copy of a one-input node on another input; returns the name of its output."""
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         copy.input[0] = source
-        copy.output[0] = self._name(node.op_type.lower())
+        copy.output[0] = self._new_name(node.op_type.lower())
         copy.name = ""
         self.nodes.append(copy)
         return str(copy.output[0])
 
-    def remove(self, *nodes: onnx.NodeProto) -> None:
-        dropped = {id(node) for node in nodes}
-        self.nodes = [node for node in self.nodes if id(node) not in dropped]
+    def remove(self, *nodes: onnx.NodeProto | None) -> None:
+        """Remove these nodes; None stands for one that isn't there."""
+        # By identity: two nodes may be equal.
+        removed = {id(node) for node in nodes}
+        self.nodes = [node for node in self.nodes if id(node) not in removed]
 
     def finish(self) -> onnx.ModelProto:
-        """The edited model: nodes in order of need, each with a name, and constants that are still used."""
+        """The edited model: nodes in order of need, each named, and the constants still in use."""
         graph = self.model.graph
-        ready = {value.name for value in graph.input} | set(self.constants) | {""}
-        waiting, ordered = list(self.nodes), []
+        ordered = self._in_order_of_need()
+        used = set(self.outputs)
+        for i, node in enumerate(ordered):
+            node.name = node.name or f"{node.op_type}_{i}"
+            used.update(node.input)
+        for field in ("node", "initializer", "value_info"):
+            graph.ClearField(field)
+        graph.node.extend(ordered)
+        for name, array in self.constants.items():
+            if name in used:
+                graph.initializer.append(numpy_helper.from_array(array, name))
+        return self.model
+
+    def _in_order_of_need(self) -> list[onnx.NodeProto]:
+        """Every node behind those that make its inputs, as ONNX wants it."""
+        ready = {value.name for value in self.model.graph.input} | set(self.constants)
+        # The name of an input that is left out.
+        ready.add("")
+        ordered: list[onnx.NodeProto] = []
+        waiting = self.nodes
         while waiting:
-            free = [node for node in waiting if set(node.input) <= ready]
+            free = [node for node in waiting if ready.issuperset(node.input)]
             if not free:
                 raise AssertionError("a rewrite left a value without a producer")
             ordered += free
-            ready |= {name for node in free for name in node.output}
-            waiting = [node for node in waiting if not set(node.output) <= ready]
-        used = {name for node in ordered for name in node.input} | self.outputs
-        for field in ("node", "initializer", "value_info"):
-            graph.ClearField(field)
-        for i, node in enumerate(ordered):
-            node.name = node.name or f"{node.op_type}_{i}"
-        graph.node.extend(ordered)
-        graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in self.constants.items() if k in used)
-        return self.model
+            for node in free:
+                ready.update(node.output)
+            waiting = [node for node in waiting if not ready.issuperset(node.output)]
+        return ordered
 
     def _absorb_constant_nodes(self) -> None:
-        for node in [n for n in self.nodes if n.op_type == "Constant" and n.attribute[0].name == "value"]:
-            self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-            self.remove(node)
+        for node in self.of_type("Constant"):
+            if node.attribute[0].name == "value":
+                self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+                self.remove(node)
 
-    def _name(self, hint: str) -> str:
-        self._fresh += 1
-        return f"rewritten_{hint}_{self._fresh}"
-
-
-def _static_shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
-    """Dimensions by name, 0 where one is dynamic or unknown."""
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    values = (*graph.input, *graph.value_info, *graph.output)
-    return {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in values}
+    def _new_name(self, hint: str) -> str:
+        self._names_given += 1
+        return f"rewritten_{hint}_{self._names_given}"
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     """A node's attributes as Python values."""
-    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    return {item.name: helper.get_attribute_value(item) for item in node.attribute}
+
+
+def _static_shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+    """Dimensions by the name of the value, 0 where one is dynamic or unknown."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        shapes[value.name] = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+    return shapes

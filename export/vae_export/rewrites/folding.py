@@ -8,25 +8,30 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from vae_export.rewrites.convolutions import has_own_pads, pads_of, set_pads
 from vae_export.rewrites.editor import Editor, attributes
+
+# Axes of (N, C, H, W).
+ROWS = 2
+COLUMNS = 3
+# Exporters write the largest number that they have where a Slice goes on to the end.
+MIN_OPEN_END = 2**31 - 1
 
 
 def fold_pad(editor: Editor) -> bool:
-    """Conv(Pad(x, 0)) = Conv(x) with the pads added: zero padding is what Conv's own `pads` mean."""
+    """Conv(Pad(x, 0)) = Conv(x) with the pads added: Conv's own `pads` are zeros too."""
     for pad in editor.of_type("Pad"):
+        amounts = _zero_padding(editor, pad)
         conv = editor.sole_consumer(pad.output[0])
-        amounts = editor.constant(pad.input[1])
-        if conv is None or conv.op_type != "Conv" or amounts is None or conv.input[0] != pad.output[0]:
+        if amounts is None or conv is None:
             continue
-        mode = attributes(pad).get("mode", b"constant")
-        value = editor.constant(pad.input[2]) if len(pad.input) > 2 and pad.input[2] else np.zeros(1)
-        has_axes = len(pad.input) > 3 and pad.input[3]
-        if mode != b"constant" or value is None or value.any() or has_axes or len(amounts) != 8:
+        # Padded weights would be another convolution.
+        if conv.op_type != "Conv" or conv.input[0] != pad.output[0]:
             continue
-        if amounts[[0, 1, 4, 5]].any() or amounts.min() < 0 or _auto_padded(conv):
+        if not has_own_pads(conv):
             continue
-        extra = amounts[[2, 3, 6, 7]]
-        _set_pads(conv, [int(a + b) for a, b in zip(_pads(conv), extra, strict=True)])
+        own_pads = pads_of(conv)
+        set_pads(conv, [own + more for own, more in zip(own_pads, amounts, strict=True)])
         conv.input[0] = pad.input[0]
         editor.remove(pad)
         return True
@@ -34,55 +39,91 @@ def fold_pad(editor: Editor) -> bool:
 
 
 def fold_crop(editor: Editor) -> bool:
-    """ConvTranspose(x)[.., :-e] = ConvTranspose(x) with e added to its end pads: `pads` crop the full output.
+    """ConvTranspose(x)[.., :-e] = ConvTranspose(x) with e added to its end pads.
 
-    Slices from 0 with step 1 up to a negative end are folded, one axis or several at a time.
+    For a transposed convolution `pads` crop the full output. Slices from 0 with step 1 up to a
+    negative end are folded, one axis or several at a time.
     """
     for conv in editor.of_type("ConvTranspose"):
         crop = editor.sole_consumer(conv.output[0])
-        if crop is None or crop.op_type != "Slice" or _auto_padded(conv) or "output_shape" in attributes(conv):
+        if crop is None or crop.op_type != "Slice":
+            continue
+        if not has_own_pads(conv):
             continue
         weight = editor.constant(conv.input[1])
+        # Only of a two-dimensional convolution are there four pads.
         if weight is None or weight.ndim != 4:
             continue
-        bounds = [editor.constant(name) for name in crop.input[1:]]
-        if len(bounds) < 3 or any(bound is None for bound in bounds):
-            continue
-        removed = _cropped(bounds)
+        removed = _removed_at_the_end(editor, crop)
         if removed is None:
             continue
-        pads = _pads(conv)
-        _set_pads(conv, [*pads[:2], pads[2] + removed[0], pads[3] + removed[1]])
+        top, left, bottom, right = pads_of(conv)
+        set_pads(conv, [top, left, bottom + removed[ROWS], right + removed[COLUMNS]])
         editor.remove(crop)
         conv.output[0] = crop.output[0]
         return True
     return False
 
 
-def _cropped(bounds: list[NDArray[Any] | None]) -> tuple[int, int] | None:
-    """Rows and columns that a Slice removes at the end; None when it does anything else."""
-    starts, ends, axes, *rest = (np.atleast_1d(b) for b in bounds if b is not None)
-    if starts.any() or (rest and (rest[0] != 1).any()):
+def _zero_padding(editor: Editor, pad: onnx.NodeProto) -> list[int] | None:
+    """Rows and columns of zeros that a Pad adds: top, left, bottom, right.
+
+    None when it does anything else.
+    """
+    # Padding by reflection and by repetition is nothing that Conv can do.
+    if attributes(pad).get("mode", b"constant") != b"constant":
         return None
-    removed = {2: 0, 3: 0}
-    for end, axis in zip(ends.tolist(), axes.tolist(), strict=True):
-        axis = axis if axis >= 0 else axis + 4
-        if axis not in removed or not (end < 0 or end >= 2**31 - 1):
+    # The axes would say which amounts are left out; exporters name all of them.
+    if _has_input(pad, 3):
+        return None
+    if _has_input(pad, 2):
+        value = editor.constant(pad.input[2])
+        if value is None or value.any():
             return None
-        removed[axis] += -end if end < 0 else 0
-    return removed[2], removed[3]
+    amounts = editor.constant(pad.input[1])
+    # Begins and ends of (N, C, H, W).
+    if amounts is None or len(amounts) != 8:
+        return None
+    # A negative amount crops.
+    if amounts.min() < 0:
+        return None
+    if amounts[[0, 1, 4, 5]].any():
+        return None
+    return [int(amount) for amount in amounts[[2, 3, 6, 7]]]
 
 
-def _pads(node: onnx.NodeProto) -> list[int]:
-    return list(attributes(node).get("pads", [0, 0, 0, 0]))
+def _removed_at_the_end(editor: Editor, crop: onnx.NodeProto) -> dict[int, int] | None:
+    """How many rows and columns a Slice removes at the end, by axis.
+
+    None when it does anything else.
+    """
+    bounds: list[NDArray[Any]] = []
+    for name in crop.input[1:]:
+        bound = editor.constant(name)
+        if bound is None:
+            return None
+        bounds.append(np.atleast_1d(bound))
+    # Without axes a Slice begins at the batch.
+    if len(bounds) < 3:
+        return None
+    starts, ends, axes = bounds[:3]
+    if starts.any():
+        return None
+    if len(bounds) > 3 and (bounds[3] != 1).any():
+        return None
+    removed = {ROWS: 0, COLUMNS: 0}
+    for axis, end in zip(axes.tolist(), ends.tolist(), strict=True):
+        # A negative axis counts from the last of the four.
+        axis %= 4
+        if axis not in removed:
+            return None
+        if end < 0:
+            removed[axis] += -end
+        elif end < MIN_OPEN_END:
+            # How much such an end removes depends on the size.
+            return None
+    return removed
 
 
-def _set_pads(node: onnx.NodeProto, pads: list[int]) -> None:
-    kept = [a for a in node.attribute if a.name != "pads"]
-    node.ClearField("attribute")
-    node.attribute.extend(kept)
-    node.attribute.append(onnx.helper.make_attribute("pads", pads))
-
-
-def _auto_padded(node: onnx.NodeProto) -> bool:
-    return bool(attributes(node).get("auto_pad", b"NOTSET") != b"NOTSET")
+def _has_input(node: onnx.NodeProto, position: int) -> bool:
+    return len(node.input) > position and node.input[position] != ""

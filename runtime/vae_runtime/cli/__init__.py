@@ -1,47 +1,80 @@
-"""The command line of `vae-run`: one file per group of commands, imported when one of its commands is asked for."""
+"""The command line of `vae-run`: one file per command, imported when the command is asked for."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 
 import click
 
-# In the order of the help text; each module has the commands it is named for in COMMANDS.
-MODULES = {
-    "generate": ("grid", "sample", "decode", "digits"),
-    "transform": ("encode", "reconstruct", "interpolate", "edit", "concepts", "plot"),
-    "explain": ("info", "check", "score", "bench"),
-    "explore": ("explore",),
+from vae_runtime.console import CONTEXT_SETTINGS
+
+
+@dataclass(frozen=True)
+class CommandEntry:
+    """Where a command is, the module in `commands/` that has it as `command`, and its help."""
+
+    module: str
+    short_help: str
+
+
+# In the order of the help text.
+COMMANDS = {
+    "grid": CommandEntry("grid", "Draw the latent space: each cell decodes one point."),
+    "sample": CommandEntry("sample", "Draw random images."),
+    "decode": CommandEntry("decode", "Draw the images of a latent file."),
+    "digits": CommandEntry("digits", "Write a text in generated images of its characters."),
+    "encode": CommandEntry("encode", "Print or store the latents of images."),
+    "reconstruct": CommandEntry("reconstruct", "Draw images beside their reconstructions."),
+    "interpolate": CommandEntry("interpolate", "Morph one image into the next."),
+    "edit": CommandEntry("edit", 'Add or remove a concept, such as "four".'),
+    "concepts": CommandEntry("concepts", "List the concepts of a bundle."),
+    "learn-concept": CommandEntry("learn_concept", "Learn a concept from two folders of images."),
+    "plot": CommandEntry("plot", "Scatter images in latent space, colored by label."),
+    "info": CommandEntry("info", "Describe a bundle and verify its files."),
+    "check": CommandEntry("check", "Compare this device's outputs with torch's."),
+    "score": CommandEntry("score", "Score images by their ELBO; find anomalies."),
+    "bench": CommandEntry("bench", "Measure latency and throughput on this machine."),
+    "explore": CommandEntry("explore", "Open a web page to move over the latent space."),
 }
 
 
-class _Group(click.Group):
-    """A group that imports only what the command at hand needs."""
+class LazyGroup(click.Group):
+    """A group that imports only the command at hand, and none for its help.
+
+    See click's "Lazily loading subcommands".
+    """
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return [name for names in MODULES.values() for name in names]
+        return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        for module, names in MODULES.items():
-            if name in names:
-                found = import_module(f"vae_runtime.cli.{module}")
-                commands: dict[str, click.Command] = {command.name: command for command in found.COMMANDS}
-                return commands[name]
-        return None
+        if name not in COMMANDS:
+            return None
+        module = import_module(f"vae_runtime.cli.commands.{COMMANDS[name].module}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, entry.short_help) for name, entry in COMMANDS.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
-def _help_alone(context: click.Context) -> None:
+@click.group(
+    "vae-run",
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings=CONTEXT_SETTINGS,
+)
+@click.version_option(package_name="vae-edge")
+@click.pass_context
+def group(context: click.Context) -> None:
+    """Generate, encode, reconstruct, edit and score images with a variational autoencoder.
+
+    Without -m the embedded model of handwritten digits is used.
+
+    Example: vae-run grid -o grid.png
+    """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-
-
-group = _Group(
-    "vae-run",
-    callback=click.pass_context(_help_alone),
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Generate, encode, reconstruct, edit and score images with a variational autoencoder.\n\n"
-    "Without -m the embedded model of handwritten digits is used.\n\n"
-    "Example: vae-run grid -o grid.png",
-)
-group = click.version_option(package_name="vae-edge")(group)

@@ -1,87 +1,64 @@
-"""Images that commands take: their argument and options, and reading them some at a time."""
+"""Images that commands take: their argument, and reading them some at a time."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 
-from vae_runtime.cli.options import PATH, progress_wanted
+from vae_runtime.arrays import Float32
+from vae_runtime.cli.options import PATH, PreprocessOptions
+from vae_runtime.cli.progress import ProgressLine
 from vae_runtime.errors import VAEError
+from vae_runtime.formats.images import read_images
+from vae_runtime.formats.latents import Latents
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from vae_runtime.latents import Latents
     from vae_runtime.vae import VAE
 
-AT_ONCE = 1024
-Command = TypeVar("Command", bound=Callable[..., Any])
+READ_CHUNK = 1024  # Images.
+
 images_argument = click.argument("images", nargs=-1, required=True, type=PATH)
 
 
-def preprocess_options(command: Command) -> Command:
-    """--fit and --invert; without them the bundle's own."""
-    for option in (
-        click.option("--invert", is_flag=True, help="Dark ink on light paper."),
-        click.option(
-            "--fit", type=click.Choice(["contain", "stretch", "crop", "mnist"]), help="Default: the bundle's."
-        ),
-    ):
-        command = option(command)
-    return command
+def read_chunks(
+    vae: VAE, paths: Sequence[Path], preprocess: PreprocessOptions, limit: int | None = None
+) -> Iterator[tuple[list[str], Float32]]:
+    """Names and images (n, C, H, W) of all files and folders, 1,024 at a time; at most `limit`.
 
-
-def read(
-    vae: VAE, paths: tuple[Path, ...], options: dict[str, Any], limit: int | None = None
-) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-    """Names and images (n, C, H, W) of all files and folders, 1,024 at a time; at least one, at most `limit`.
-
-    Takes --fit and --invert out of `options`. On a terminal stderr says after a second how far it is.
+    Raises VAEError where there is no image at all.
     """
-    import numpy as np
-
-    from vae_runtime.bundle import Preprocess
-    from vae_runtime.images import read_images
-
-    own = vae.bundle.preprocess
-    preprocess = Preprocess(options.pop("fit") or own.fit, options.pop("invert") or own.invert)
-    items = islice(read_images(paths, vae.image_shape, preprocess), limit)
-    began, done = time.monotonic(), 0
-    while part := list(islice(items, AT_ONCE)):
-        yield [item.name for item in part], np.stack([item.image for item in part])
-        done += len(part)
-        if progress_wanted() and time.monotonic() - began > 1:
-            click.echo(f"\r{done:,} images", err=True, nl=False)
-    if not done:
+    settings = preprocess.resolve(vae.bundle.preprocess)
+    images = islice(read_images(paths, vae.image_shape, settings), limit)
+    with ProgressLine() as progress:
+        while chunk := list(islice(images, READ_CHUNK)):
+            names = [item.name for item in chunk]
+            yield names, np.stack([item.image for item in chunk])
+            progress.advance(len(chunk))
+    if not progress.done:
         raise VAEError(f"{paths[0]}: no images in it")
-    if progress_wanted() and time.monotonic() - began > 1:
-        click.echo("\r\033[K", err=True, nl=False)
 
 
 def read_all(
-    vae: VAE, paths: tuple[Path, ...], options: dict[str, Any], limit: int | None = None
-) -> NDArray[np.float32]:
+    vae: VAE, paths: Sequence[Path], preprocess: PreprocessOptions, limit: int | None = None
+) -> Float32:
     """All the images at once, (N, C, H, W)."""
-    import numpy as np
+    chunks = [images for _, images in read_chunks(vae, paths, preprocess, limit)]
+    return np.concatenate(chunks)
 
-    return np.concatenate([images for _, images in read(vae, paths, options, limit)])
 
-
-def encoded(vae: VAE, paths: tuple[Path, ...], options: dict[str, Any]) -> Latents:
-    """The latents of all files and folders, with their names."""
-    import numpy as np
-
-    from vae_runtime.latents import Latents
-
+def encode_all(vae: VAE, paths: Sequence[Path], preprocess: PreprocessOptions) -> Latents:
+    """The latents of all files and folders, with the images' names."""
     names: list[str] = []
-    parts = []
-    for some, images in read(vae, paths, options):
-        names += some
-        parts.append(vae.encode(images))
-    return Latents(tuple(names), *(np.concatenate(part) for part in zip(*parts, strict=True)))
+    means = []
+    log_vars = []
+    for chunk_names, images in read_chunks(vae, paths, preprocess):
+        z_mean, z_log_var = vae.encode(images)
+        names += chunk_names
+        means.append(z_mean)
+        log_vars.append(z_log_var)
+    return Latents(tuple(names), np.concatenate(means), np.concatenate(log_vars))

@@ -1,86 +1,52 @@
-"""Options that commands share, and the model that they name."""
+"""Options that commands share, and the records that they arrive in."""
 
 from __future__ import annotations
 
+import functools
 import math
-import sys
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vae_runtime.bundle import FITS, Fit, Preprocess
+from vae_runtime.engine.precision import PRECISIONS
+
 if TYPE_CHECKING:
     from vae_runtime.vae import VAE
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., Any])
+Decorator = Callable[[Function], Function]
+
+STDOUT = Path("-")
+MAX_SEED_BITS = 31
 
 
-class _Path(click.Path):
+class NonEmptyPath(click.Path):
     """A path that isn't empty, as an unset variable of the shell's is."""
 
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
         if value == "":
             self.fail("the name is empty", parameter, context)
         return super().convert(value, parameter, context)
 
 
-PATH = _Path(path_type=Path)
-
-
-def model_options(command: Command) -> Command:
-    """-m, --provider, --precision, --threads: passed on as one dict `model`, for `load_model`."""
-    for option in reversed(
-        (
-            click.option("--model", "-m", "bundle", type=PATH, help="A bundle; default: the embedded digits."),
-            click.option("--provider", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or a name."),
-            click.option("--precision", type=click.Choice(["fp32", "int8", "auto"]), default="fp32", show_default=True),
-            click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def load_model(options: dict[str, Any]) -> VAE:
-    """Take the model options out of a command's arguments and load the VAE that they describe."""
-    import warnings
-
-    import vae_runtime
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        vae = vae_runtime.load(
-            options.pop("bundle"),
-            provider=options.pop("provider"),
-            precision=options.pop("precision"),
-            threads=options.pop("threads"),
-        )
-    for warning in caught:
-        click.echo(f"Warning: {warning.message}", err=True)
-    return vae
-
-
-def output_option(default: str) -> Callable[[Command], Command]:
-    return click.option(
-        "--output", "-o", type=PATH, default=Path(default), show_default=True,
-        help="A .png sheet, a .npy array, or a folder with one PNG per image; - is stdout.",
-    )  # fmt: skip
-
-
-force_option = click.option("--force", is_flag=True, help="Write into a folder that isn't empty.")
-seed_option = click.option("--seed", type=click.IntRange(0), help="Default: drawn, and printed.")
-count_option = click.option("-n", "count", type=click.IntRange(1), default=16, show_default=True, help="How many.")
-
-
-def pair(number: type) -> Callable[..., Any]:
-    """A callback that reads two numbers with a comma between them."""
+def number_pair(number: type[int] | type[float]) -> Callable[..., Any]:
+    """A callback that reads two finite numbers with a comma between them, such as 0,1."""
 
     def convert(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
         if value is None:
             return None
         try:
-            first, second = (number(part) for part in value.split(","))
+            first, second = [number(part) for part in value.split(",")]
         except ValueError:
             first = second = math.nan
         if not (math.isfinite(first) and math.isfinite(second)):
@@ -97,22 +63,154 @@ def finite(context: click.Context, parameter: click.Parameter, value: float) -> 
     return value
 
 
+PATH = NonEmptyPath()
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """-m, --provider, --precision and --threads, as `model_options` reads them."""
+
+    bundle: Path | None
+    provider: str
+    precision: str
+    threads: int | None
+
+    def load(self) -> VAE:
+        """The VAE that they describe; what the loader warns of goes to stderr in one line each."""
+        import vae_runtime
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            vae = vae_runtime.load(
+                self.bundle,
+                provider=self.provider,
+                precision=self.precision,
+                threads=self.threads,
+            )
+        for warning in caught:
+            click.echo(f"Warning: {warning.message}", err=True)
+        return vae
+
+
+@dataclass(frozen=True)
+class PreprocessOptions:
+    """--fit and --invert, as `preprocess_options` reads them."""
+
+    fit: Fit | None
+    invert: bool
+
+    def resolve(self, default: Preprocess) -> Preprocess:
+        """What they ask for; where they don't, the bundle's own."""
+        return Preprocess(fit=self.fit or default.fit, invert=self.invert or default.invert)
+
+
+def model_options(command: Function) -> Function:
+    """Add -m, --provider, --precision and --threads, which the command gets as `model`."""
+    options = (
+        click.option(
+            "--model", "-m", "bundle", type=PATH, help="A bundle; default: the embedded digits."
+        ),
+        click.option(
+            "--provider",
+            default="auto",
+            show_default=True,
+            help="auto, cpu, cuda, cuda:N or a name.",
+        ),
+        click.option(
+            "--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True
+        ),
+        click.option(
+            "--threads",
+            type=click.IntRange(1),
+            help="Default: the CPUs this process may use.",
+        ),
+    )
+    return _as_one_record(command, "model", ModelOptions, options)
+
+
+def preprocess_options(command: Function) -> Function:
+    """Add --fit and --invert, which the command gets as `preprocess`."""
+    options = (
+        click.option("--fit", type=click.Choice(FITS), help="Default: the bundle's."),
+        click.option("--invert", is_flag=True, help="Dark ink on light paper."),
+    )
+    return _as_one_record(command, "preprocess", PreprocessOptions, options)
+
+
+def output_option(default: str) -> Decorator[Any]:
+    """-o for a command that makes images."""
+    return click.option(
+        "--output",
+        "-o",
+        type=PATH,
+        default=Path(default),
+        show_default=True,
+        help="A .png sheet, a .npy array, or a folder with one PNG per image; - is stdout.",
+    )
+
+
+def scale_option(default: int) -> Decorator[Any]:
+    """--scale for a command that makes images."""
+    return click.option(
+        "--scale",
+        type=click.IntRange(1, 32),
+        default=default,
+        show_default=True,
+        help="Pixels per pixel.",
+    )
+
+
+force_option = click.option("--force", is_flag=True, help="Write into a folder that isn't empty.")
+seed_option = click.option("--seed", type=click.IntRange(0), help="Default: drawn, and printed.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+count_option = click.option(
+    "-n", "count", type=click.IntRange(1), default=16, show_default=True, help="How many."
+)
+columns_option = click.option(
+    "--columns",
+    type=click.IntRange(1),
+    help="Tiles per row.  [default: as square as it gets]",
+)
+
+
+def is_stdout(output: Path) -> bool:
+    """Whether -o names stdout."""
+    return output == STDOUT
+
+
 def require_suffix(output: Path, *suffixes: str) -> None:
     """Raise UsageError, before any work, for an output file of another kind; - is stdout."""
-    if str(output) != "-" and output.suffix.lower() not in suffixes:
-        raise click.UsageError(f"{output}: this output is a file that ends in {' or '.join(suffixes)}")
+    if not is_stdout(output) and output.suffix.lower() not in suffixes:
+        allowed = " or ".join(suffixes)
+        raise click.UsageError(f"{output}: this output is a file that ends in {allowed}")
 
 
 def drawn_seed(seed: int | None) -> int:
     """The seed asked for, or a fresh one, which is printed so that the result can be had again."""
     if seed is not None:
         return seed
+    # It loads OpenSSL, which a run with a seed doesn't need.
     import secrets
 
-    fresh = secrets.randbits(31)
+    fresh = secrets.randbits(MAX_SEED_BITS)
     click.echo(f"seed {fresh}", err=True)
     return fresh
 
 
-def progress_wanted() -> bool:
-    return sys.stderr.isatty()
+def _as_one_record(
+    command: Function, name: str, record: type[Any], options: tuple[Decorator[Any], ...]
+) -> Function:
+    """Add options to a command, which gets their values as one `record`, called `name`."""
+    fields = record.__dataclass_fields__
+
+    @functools.wraps(command)
+    def with_record(*arguments: Any, **values: Any) -> Any:
+        own = {field: values.pop(field) for field in fields}
+        return command(*arguments, **values, **{name: record(**own)})
+
+    decorated: Any = with_record
+    # The last decorator applied stands first in the help.
+    for option in reversed(options):
+        decorated = option(decorated)
+    result: Function = decorated
+    return result

@@ -1,32 +1,29 @@
-"""Writing what a command made: a sheet, an array, a folder of pictures."""
+"""Writing what a command made: a sheet, an array, a folder of image files, a text."""
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
-from vae_runtime.cli.options import progress_wanted
+from vae_runtime.arrays import Float32
+from vae_runtime.cli.options import is_stdout
+from vae_runtime.cli.progress import ProgressLine
 from vae_runtime.errors import VAEError
+from vae_runtime.formats.files import atomic_file, atomic_folder, merging_folder
+from vae_runtime.formats.npy import write_npy
+from vae_runtime.formats.png import save_png, write_png
+from vae_runtime.formats.sheets import Pixels, sheet
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from vae_runtime.png import Pixels
-
-    Chunks = Iterable[NDArray[np.float32]]
-
-MOST_TILES = 10_000
+MAX_SHEET_TILES = 10_000
 
 
 def write_images(
-    chunks: Chunks,
+    chunks: Iterable[Float32],
     shape: tuple[int, ...],
     output: Path,
     *,
@@ -34,76 +31,89 @@ def write_images(
     scale: int = 1,
     force: bool = False,
 ) -> None:
-    """Write chunks (k, C, H, W), together of `shape`, as the suffix of `output` says, and print its path.
+    """Write chunks (k, C, H, W), together of `shape`, in the format that the suffix names.
 
-    Raises VAEError for an unknown suffix, too many tiles for one sheet, or an output that cannot be written.
+    Raises VAEError for an unknown suffix, too many tiles for one sheet, or an output that cannot be
+    written.
     """
-    suffix = output.suffix.lower()
-    chunks = _with_progress(chunks, shape[0])
-    if str(output) == "-" or suffix == ".png":
-        _write_sheet(chunks, shape, output, columns, scale)
+    if is_sheet(output):
+        _write_sheet(_with_progress(chunks, shape[0]), shape[0], output, columns, scale)
         return
+    suffix = output.suffix.lower()
     if suffix == ".npy":
-        from vae_runtime.files import atomic_file
-        from vae_runtime.npy import write_npy
-
         with atomic_file(output) as temporary, temporary.open("wb") as file:
-            write_npy(file, chunks, shape)
+            write_npy(file, _with_progress(chunks, shape[0]), shape)
     elif suffix and not output.is_dir():
-        raise VAEError(f"{output}: an output ends in .png or .npy, or is a folder (one that exists, or has no dot)")
+        raise VAEError(
+            f"{output}: an output ends in .png or .npy, or is a folder "
+            "(one that exists, or has no dot)"
+        )
     else:
-        _write_folder(chunks, shape[0], output, scale, force)
+        _write_folder(_with_progress(chunks, shape[0]), shape[0], output, scale, force)
     announce(output)
+
+
+def is_sheet(output: Path) -> bool:
+    """Whether all images go into one picture; an array or a folder holds each by itself."""
+    return is_stdout(output) or output.suffix.lower() == ".png"
 
 
 def write_picture(pixels: Pixels, output: Path) -> None:
     """Write one picture as PNG, or to stdout for -, and print its path."""
-    from vae_runtime.png import save_png
-
-    if str(output) != "-" and output.suffix.lower() != ".png":
+    if is_stdout(output):
+        save_png(pixels, sys.stdout.buffer)
+        return
+    if output.suffix.lower() != ".png":
         raise VAEError(f"{output}: this picture is a PNG; give a name that ends in .png")
-    save_png(pixels, sys.stdout.buffer if str(output) == "-" else output)
+    save_png(pixels, output)
+    announce(output)
+
+
+def write_text(text: str, output: Path) -> None:
+    """Write a text whole, or to stdout for -, and print its path."""
+    if is_stdout(output):
+        click.echo(text, nl=False)
+        return
+    with atomic_file(output) as temporary:
+        temporary.write_text(text, "utf-8")
     announce(output)
 
 
 def announce(output: Path) -> None:
-    if str(output) != "-":
+    """Print the path of a file that was written; the content of stdout stands alone."""
+    if not is_stdout(output):
         click.echo(output)
 
 
-def _write_sheet(chunks: Chunks, shape: tuple[int, ...], output: Path, columns: int | None, scale: int) -> None:
-    import numpy as np
+def _write_sheet(
+    chunks: Iterable[Float32], n: int, output: Path, columns: int | None, scale: int
+) -> None:
+    if n > MAX_SHEET_TILES:
+        raise VAEError(
+            f"{output}: a sheet holds up to {MAX_SHEET_TILES} images, not {n}; use .npy or a folder"
+        )
+    images = np.concatenate(list(chunks))
+    write_picture(sheet(images, columns, scale=scale), output)
 
-    from vae_runtime.png import sheet
 
-    if shape[0] > MOST_TILES:
-        raise VAEError(f"{output}: a sheet holds up to {MOST_TILES} images, not {shape[0]}; use .npy or a folder")
-    write_picture(sheet(np.concatenate(list(chunks)), columns, scale=scale), output)
-
-
-def _write_folder(chunks: Chunks, n: int, output: Path, scale: int, force: bool) -> None:
-    from vae_runtime.files import atomic_directory, merging_directory
-    from vae_runtime.png import sheet, write_png
-
-    width = len(str(n - 1))
-    opened: AbstractContextManager[Path] = merging_directory(output) if force else atomic_directory(output)
+def _write_folder(chunks: Iterable[Float32], n: int, output: Path, scale: int, force: bool) -> None:
+    """One PNG per image, named by its number, with as many digits as the last one has."""
+    digits = len(str(n - 1))
+    opened: AbstractContextManager[Path] = atomic_folder(output)
+    if force:
+        opened = merging_folder(output)
     with opened as folder:
         index = 0
         for chunk in chunks:
             for image in chunk:
-                with (folder / f"{index:0{width}d}.png").open("wb") as file:
+                with (folder / f"{index:0{digits}d}.png").open("wb") as file:
                     write_png(sheet(image[None], scale=scale), file)
                 index += 1
 
 
-def _with_progress(chunks: Chunks, n: int) -> Iterator[Any]:
-    """Pass the chunks on; after a second, and on a terminal, say on stderr how far they are."""
-    began, done, shown = time.monotonic(), 0, False
-    for chunk in chunks:
-        yield chunk
-        done += len(chunk)
-        if progress_wanted() and done < n and time.monotonic() - began > 1:
-            click.echo(f"\r{done:,} of {n:,} images ({done / n:.0%})", err=True, nl=False)
-            shown = True
-    if shown:
-        click.echo("\r\033[K", err=True, nl=False)
+def _with_progress(chunks: Iterable[Float32], n: int) -> Iterator[Float32]:
+    """Pass the chunks on, and say on stderr how far they are."""
+    with ProgressLine(total=n) as progress:
+        for chunk in chunks:
+            yield chunk
+            progress.advance(len(chunk))

@@ -1,4 +1,4 @@
-"""`vae-run explore`: a local web page on a model's latent space, served by the standard library alone."""
+"""`vae-run explore`: a local web page on a model's latent space, without dependencies."""
 
 from vae_runtime.explore.server import ExploreServer, open_server
 

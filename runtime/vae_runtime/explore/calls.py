@@ -1,6 +1,7 @@
-"""What the page asks of the model. Each call takes the VAE, the request's body and its query, and gives an Answer.
+"""What the page asks of the model. Each call takes the VAE and a Request, and gives an Answer.
 
-Images travel as raw bytes, (H, W, C) uint8 in C order: a digit is 784 of them, and a canvas takes them as they are.
+Images travel as raw bytes, (H, W, C) uint8 in C order: a digit is 784 of them, and a canvas takes
+them as they are.
 """
 
 from __future__ import annotations
@@ -8,21 +9,40 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from vae_runtime.arrays import Float32, Float64, to_uint8
+from vae_runtime.bundle import Fit, Preprocess
+from vae_runtime.formats.images import read_image_bytes
+from vae_runtime.formats.png import save_png
+from vae_runtime.formats.sheets import sheet
+from vae_runtime.latent.labels import purest_place
+from vae_runtime.latent.places import grid
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from vae_runtime.vae import VAE
 
-JSON_LIMIT = 1 << 16
-FILE_LIMIT = 32 << 20
-MOST_CELLS = 40
-REACH = 1e6  # latents beyond it are a mistake
+# Bytes of a request's body.
+MAX_JSON_BYTES = 1 << 16
+MAX_FILE_BYTES = 32 << 20
+# Cells along a side of the plane.
+MAX_CELLS = 40
+# Latents beyond it are a mistake.
+MAX_LATENT = 1e6
+SCORE_SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Request:
+    """The body of a request and the parameters of its query."""
+
+    body: bytes = b""
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -30,7 +50,7 @@ class Answer:
     """The response to one request."""
 
     body: bytes
-    kind: str
+    content_type: str
     status: HTTPStatus = HTTPStatus.OK
 
 
@@ -42,13 +62,23 @@ class RequestError(Exception):
         self.status = status
 
 
-def model(vae: VAE) -> Answer:
-    """What the page needs to draw itself: shapes, what runs it, the labels' means and purest places."""
-    from vae_runtime.latent_space import purest
+@dataclass(frozen=True)
+class Call:
+    """A function that the page may call, by which HTTP method, with a body of how many bytes."""
 
-    labels = {name: list(label.mean) for name, label in vae.labels.items()}
-    places = {name: list(purest(vae.labels, name)) for name in labels}
-    centre = vae.label_mean().tolist() if labels else []
+    function: Callable[[VAE, Request], Answer]
+    method: str = "POST"
+    max_bytes: int = MAX_JSON_BYTES
+
+
+def model(vae: VAE, request: Request) -> Answer:
+    """What the page needs to draw itself: shapes, what runs it, where the labels lie."""
+    means = {}
+    places = {}
+    for name, label in vae.labels.items():
+        means[name] = list(label.mean)
+        places[name] = list(purest_place(vae.labels, name))
+    preprocess = vae.bundle.preprocess
     return _json(
         {
             "name": vae.path.name,
@@ -56,68 +86,76 @@ def model(vae: VAE) -> Answer:
             "image_shape": list(vae.image_shape),
             "provider": vae.provider.removesuffix("ExecutionProvider"),
             "precision": vae.precision,
-            "labels": labels,
+            "labels": means,
             "places": places,
-            "centre": centre,
-            "preprocess": {"fit": vae.bundle.preprocess.fit, "invert": vae.bundle.preprocess.invert},
+            "center": vae.label_mean().tolist() if means else [],
+            "preprocess": {"fit": preprocess.fit, "invert": preprocess.invert},
         }
     )
 
 
-def decode(vae: VAE, body: bytes, query: dict[str, str]) -> Answer:
+def decode(vae: VAE, request: Request) -> Answer:
     """{"z": [D numbers]} -> the image's bytes."""
-    return Answer(_pixels(vae.decode(_latent(vae, _fields(body).get("z"))[None])[0]), "application/octet-stream")
+    z = _latent(vae, _fields(request.body).get("z"))
+    images = vae.decode(z[None])
+    return Answer(_pixels(images[0]), "application/octet-stream")
 
 
-def plane(vae: VAE, body: bytes, query: dict[str, str]) -> Answer:
-    """{"z": anchor, "axes": [a, b], "reach": r, "cells": n} -> a PNG of n×n cells over [-r, r], z[b] upwards."""
-    import numpy as np
+def plane(vae: VAE, request: Request) -> Answer:
+    """{"z": anchor, "axes": [a, b], "reach": r, "cells": n} -> a PNG of n×n cells.
 
-    from vae_runtime.latent_space import grid
-    from vae_runtime.png import save_png, sheet
-
-    fields = _fields(body)
-    cells, reach, axes = fields.get("cells"), fields.get("reach"), fields.get("axes")
-    if not isinstance(cells, int) or not 1 <= cells <= MOST_CELLS:
-        raise ValueError(f"'cells' must be a whole number from 1 to {MOST_CELLS}")
-    if not isinstance(reach, int | float) or not 0 < reach <= REACH:
+    The plane reaches over [-r, r]; z[b] grows upwards.
+    """
+    fields = _fields(request.body)
+    cells = fields.get("cells")
+    reach = fields.get("reach")
+    axes = fields.get("axes")
+    if not isinstance(cells, int) or not 1 <= cells <= MAX_CELLS:
+        raise ValueError(f"'cells' must be a whole number from 1 to {MAX_CELLS}")
+    if not isinstance(reach, int | float) or not 0 < reach <= MAX_LATENT:
         raise ValueError("'reach' must be a positive number")
     if not isinstance(axes, list) or len(axes) != 2 or not all(type(a) is int for a in axes):
         raise ValueError("'axes' must be two latent dimensions")
     points = (np.arange(cells) + 0.5) / cells * 2 * reach - reach
-    z = grid(points, points[::-1], (axes[0], axes[1]), _latent(vae, fields.get("z")))
-    picture = io.BytesIO()
-    save_png(sheet(vae.decode(z), cells), picture)
-    return Answer(picture.getvalue(), "image/png")
+    downwards = points[::-1]
+    z = grid(points, downwards, (axes[0], axes[1]), _latent(vae, fields.get("z")))
+    file = io.BytesIO()
+    save_png(sheet(vae.decode(z), cells), file)
+    return Answer(file.getvalue(), "image/png")
 
 
-def encode(vae: VAE, body: bytes, query: dict[str, str]) -> Answer:
-    """An image file, with ?fit= and ?invert=1 -> its latent, what the model saw, its reconstruction and its score."""
-    from vae_runtime.bundle import FITS, Preprocess
-    from vae_runtime.images import read_picture_bytes
-
-    own = vae.bundle.preprocess
-    preprocess = Preprocess(query.get("fit", own.fit), query.get("invert", "01"[own.invert]) == "1")
-    if preprocess.fit not in FITS:
-        raise ValueError(f"the fit must be one of {', '.join(FITS)}")
-    image = read_picture_bytes(body, vae.image_shape, preprocess)[None]
-    z_mean, z_log_var = vae.encode(image)
+def encode(vae: VAE, request: Request) -> Answer:
+    """An image file, with ?fit= and ?invert=1 -> what the model makes of it."""
+    preprocess = _preprocess(request.query, vae.bundle.preprocess)
+    images = read_image_bytes(request.body, vae.image_shape, preprocess)[None]
+    z_mean, z_log_var = vae.encode(images)
+    reconstruction = vae.decode(z_mean)
+    score = vae.score(images, samples=SCORE_SAMPLES)
     return _json(
         {
-            "z_mean": [float(v) for v in z_mean[0]],
-            "z_log_var": [float(v) for v in z_log_var[0]],
-            "score": float(vae.score(image, samples=16)[0]),
-            "image": base64.b64encode(_pixels(image[0])).decode(),
-            "reconstruction": base64.b64encode(_pixels(vae.decode(z_mean)[0])).decode(),
+            "z_mean": z_mean[0].tolist(),
+            "z_log_var": z_log_var[0].tolist(),
+            "score": float(score[0]),
+            "image": base64.b64encode(_pixels(images[0])).decode(),
+            "reconstruction": base64.b64encode(_pixels(reconstruction[0])).decode(),
         }
     )
 
 
-CALLS: dict[str, tuple[Callable[[VAE, bytes, dict[str, str]], Answer], int]] = {
-    "/api/decode": (decode, JSON_LIMIT),
-    "/api/plane": (plane, JSON_LIMIT),
-    "/api/encode": (encode, FILE_LIMIT),
+CALLS = {
+    "/api/model": Call(model, method="GET"),
+    "/api/decode": Call(decode),
+    "/api/plane": Call(plane),
+    "/api/encode": Call(encode, max_bytes=MAX_FILE_BYTES),
 }
+
+
+def _preprocess(query: Mapping[str, str], default: Preprocess) -> Preprocess:
+    """What the query asks for; where it doesn't, the bundle's own."""
+    invert = default.invert
+    if "invert" in query:
+        invert = query["invert"] == "1"
+    return Preprocess(cast(Fit, query.get("fit", default.fit)), invert)
 
 
 def _fields(body: bytes) -> dict[str, Any]:
@@ -130,19 +168,17 @@ def _fields(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def _latent(vae: VAE, z: Any) -> NDArray[np.float64]:
-    import numpy as np
-
-    if not isinstance(z, list) or len(z) != vae.latent_dim or not all(type(v) in (int, float) for v in z):
+def _latent(vae: VAE, z: Any) -> Float64:
+    if not isinstance(z, list) or len(z) != vae.latent_dim:
         raise ValueError(f"'z' must be {vae.latent_dim} numbers")
-    if not all(-REACH <= v <= REACH for v in z):
-        raise ValueError(f"'z' must lie within ±{REACH:g}")
+    if not all(type(value) in (int, float) for value in z):
+        raise ValueError(f"'z' must be {vae.latent_dim} numbers")
+    if not all(-MAX_LATENT <= value <= MAX_LATENT for value in z):
+        raise ValueError(f"'z' must lie within ±{MAX_LATENT:g}")
     return np.array(z, np.float64)
 
 
-def _pixels(image: NDArray[np.float32]) -> bytes:
-    from vae_runtime.png import to_uint8
-
+def _pixels(image: Float32) -> bytes:
     return to_uint8(image).transpose(1, 2, 0).tobytes()
 
 

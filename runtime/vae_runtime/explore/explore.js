@@ -154,7 +154,7 @@ function makeConcepts() {
       const how = document.querySelector("input[name=how]:checked").value;
       if (how === "goto") return moveTo(model.places[name]);
       const amount = Number($("strength").value) * (how === "add" ? 1 : -1);
-      moveTo(z.map((v, i) => v + amount * (mean[i] - model.centre[i])));
+      moveTo(z.map((v, i) => v + amount * (mean[i] - model.center[i])));
     });
     $("buttons").append(button);
   }
@@ -194,11 +194,10 @@ function normal() { return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.co
 async function start() {
   try { model = await (await call("api/model")).json(); } catch (error) { say(error.message); return; }
   const [channels, height, width] = model.image_shape;
-  $("about").textContent = `${model.name}: ${width}×${height}, ${channels === 3 ? "colour" : "grey"}, `
+  $("about").textContent = `${model.name}: ${width}×${height}, ${channels === 3 ? "color" : "gray"}, `
     + `${model.latent_dim} latent dimension${model.latent_dim > 1 ? "s" : ""}, ${model.precision} on ${model.provider}`;
   z = new Array(model.latent_dim).fill(0);
-  axes = [0, model.latent_dim > 1 ? 1 : 0];
-  if (model.latent_dim === 1) axes = [0, 1];
+  axes = [0, 1];
   makeSliders(); makeAxes(); makeConcepts(); placeMarks(); listenToPlane(); listenToFiles();
   $("random").addEventListener("click", () => moveTo(z.map(normal)));
   $("save").addEventListener("click", () => $("image").toBlob((blob) => {

@@ -1,7 +1,8 @@
-"""The web server behind `vae-run explore`: four static files and four calls on one VAE.
+"""The web server behind `vae-run explore`: four static files and the calls of `calls.py`.
 
-Nothing but the files in FILES is ever read for a request. A page of another site cannot use the server: a request
-whose Host is not this server's, or whose Origin is another, is refused (DNS rebinding, cross-site posts).
+Nothing but the files in FILES is ever read for a request. A page of another site cannot use the
+server: a request whose Host is not this server's, or whose Origin is another, is refused (DNS
+rebinding, cross-site posts).
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from vae_runtime.errors import VAEError
-from vae_runtime.explore.calls import CALLS, JSON_LIMIT, Answer, RequestError, model
+from vae_runtime.explore.calls import CALLS, Answer, Request, RequestError
 
 if TYPE_CHECKING:
     from vae_runtime.vae import VAE
@@ -29,13 +30,24 @@ FILES = {
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/favicon.svg": ("favicon.svg", "image/svg+xml"),
 }
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' blob:",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
 IDLE_SECONDS = 30
+HTTP_PORT = 80
+# More digits than any allowed Content-Length has.
+MAX_LENGTH_DIGITS = 12
 
 
 class ExploreServer(ThreadingHTTPServer):
@@ -45,7 +57,8 @@ class ExploreServer(ThreadingHTTPServer):
     block_on_close = False
 
     def __init__(self, vae: VAE, host: str, port: int) -> None:
-        self.vae, self.host = vae, host
+        self.vae = vae
+        self.host = host
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), Handler)
 
@@ -54,7 +67,8 @@ class ExploreServer(ThreadingHTTPServer):
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = self.host, self.server_address[1]
+        self.server_name = self.host
+        self.server_port = self.server_address[1]
 
     @property
     def url(self) -> str:
@@ -68,19 +82,27 @@ class ExploreServer(ThreadingHTTPServer):
         return is_loopback(self.host)
 
     def serves(self, authority: str) -> bool:
-        """Whether `authority` (host:port of a Host header or an origin) is this server.
-
-        A name is accepted only if it is the one bound to, localhost, or this machine's own; an address, when the
-        server is open to the network, always: no foreign name can stand behind it.
-        """
+        """Whether `authority` (host:port of a Host header or an origin) is this server."""
         parts = urlsplit(f"//{authority}")
         try:
-            host, port = parts.hostname or "", parts.port or 80
+            host = parts.hostname or ""
+            port = parts.port or HTTP_PORT
         except ValueError:
             return False
-        names = {self.host.lower(), "localhost"} | (set() if self.is_local else {socket.gethostname().lower()})
-        known = host in names or is_loopback(host) or (not self.is_local and _is_address(host))
-        return known and port == self.server_port and not parts.path
+        return self._is_known(host) and port == self.server_port and not parts.path
+
+    def _is_known(self, host: str) -> bool:
+        """Whether a host is this machine.
+
+        A name is accepted only if it is the one bound to, localhost, or this machine's own; an
+        address, when the server is open to the network, always: no foreign name can stand behind
+        it.
+        """
+        if host in (self.host.lower(), "localhost") or is_loopback(host):
+            return True
+        if self.is_local:
+            return False
+        return host == socket.gethostname().lower() or _is_address(host)
 
 
 def open_server(vae: VAE, host: str = "127.0.0.1", port: int = 0) -> ExploreServer:
@@ -89,7 +111,9 @@ def open_server(vae: VAE, host: str = "127.0.0.1", port: int = 0) -> ExploreServ
     Raises VAEError when the address cannot be had, or the model's images cannot be shown.
     """
     if vae.image_shape[0] not in (1, 3):
-        raise VAEError(f"{vae.path}: images of {vae.image_shape[0]} channels cannot be shown; 1 and 3 can")
+        raise VAEError(
+            f"{vae.path}: images of {vae.image_shape[0]} channels cannot be shown; 1 and 3 can"
+        )
     try:
         return ExploreServer(vae, host, port)
     except OSError as error:
@@ -114,83 +138,92 @@ class Handler(BaseHTTPRequestHandler):
 
     server: ExploreServer
     protocol_version = "HTTP/1.1"
-    server_version, sys_version = "vae-run", ""
+    server_version = "vae-run"
+    sys_version = ""
     timeout = IDLE_SECONDS
     disable_nagle_algorithm = True
+    # Headers and body leave in one write at the end of an answer: two would wait for the other
+    # side's delayed acknowledgement.
+    wbufsize = -1
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
-        if path == "/api/model":
-            self._answer(lambda: model(self.server.vae))
-        elif path in FILES:
-            name, kind = FILES[path]
-            self._answer(lambda: Answer((FOLDER / name).read_bytes(), kind))
+        if path in FILES:
+            self._answer(lambda: _file(path))
         else:
-            self._answer(_missing)
+            self._answer(lambda: self._called("GET"))
 
-    do_HEAD = do_GET  # noqa: N815
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_POST(self) -> None:
+        self._answer(lambda: self._called("POST"))
+
+    def _called(self, method: str) -> Answer:
+        """The answer of the call at this path. Raises RequestError where there is none."""
         parts = urlsplit(self.path)
-        if parts.path not in CALLS:
-            self.close_connection = True  # its body is not read
-            self._answer(_missing)
-            return
-        call, limit = CALLS[parts.path]
+        call = CALLS.get(parts.path)
+        if call is None or call.method != method:
+            # The body of a POST stays unread, so nothing that follows it can be.
+            self.close_connection = self.close_connection or method == "POST"
+            raise RequestError(HTTPStatus.NOT_FOUND, "there is nothing here")
+        query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        body = self._body(call.max_bytes) if method == "POST" else b""
+        return call.function(self.server.vae, Request(body, query))
 
-        def run() -> Answer:
-            options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-            return call(self.server.vae, self._body(limit), options)
-
-        self._answer(run)
-
-    def _body(self, limit: int = JSON_LIMIT) -> bytes:
+    def _body(self, max_bytes: int) -> bytes:
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
             self.close_connection = True
             raise RequestError(HTTPStatus.LENGTH_REQUIRED, "a Content-Length is needed")
-        if len(length) > 12 or int(length) > limit:
+        if len(length) > MAX_LENGTH_DIGITS or int(length) > max_bytes:
             self.close_connection = True
-            raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request holds at most {limit} bytes")
+            raise RequestError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request holds at most {max_bytes} bytes"
+            )
         return self.rfile.read(int(length))
 
-    def _answer(self, call: Callable[[], Answer]) -> None:
+    def _answer(self, make: Callable[[], Answer]) -> None:
         try:
             self._check_origin()
-            answer = call()
+            answer = make()
         except RequestError as refused:
             answer = _error(refused.status, str(refused))
         except (ValueError, TypeError, VAEError) as error:
             answer = _error(HTTPStatus.BAD_REQUEST, str(error))
         self.send_response(answer.status)
-        headers = HEADERS | {"Content-Type": answer.kind, "Content-Length": str(len(answer.body))}
-        if self.close_connection:
-            headers["Connection"] = "close"
-        for name, value in headers.items():
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        for name, value in HEADERS.items():
             self.send_header(name, value)
-        # Headers and body in one write: two would wait for the other side's delayed acknowledgement.
-        body = b"" if self.command == "HEAD" else answer.body
-        cast(list[bytes], self._headers_buffer).extend((b"\r\n", body))  # type: ignore[attr-defined]
-        self.flush_headers()
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+        self.wfile.flush()
 
     def _check_origin(self) -> None:
         hosts = self.headers.get_all("Host", [])
-        origin = self.headers.get("Origin")
         if len(hosts) != 1 or not self.server.serves(hosts[0]):
             self.close_connection = True
             raise RequestError(HTTPStatus.MISDIRECTED_REQUEST, "this server is not that host")
-        if origin is not None and not (
-            origin.startswith("http://") and self.server.serves(origin.removeprefix("http://"))
-        ):
+        origin = self.headers.get("Origin")
+        if origin is not None and not self._is_own(origin):
             self.close_connection = True
             raise RequestError(HTTPStatus.FORBIDDEN, "pages of other sites may not use this server")
+
+    def _is_own(self, origin: str) -> bool:
+        scheme, _, authority = origin.partition("://")
+        return scheme == "http" and self.server.serves(authority)
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Say nothing: the terminal belongs to the user."""
 
 
-def _missing() -> Answer:
-    raise RequestError(HTTPStatus.NOT_FOUND, "there is nothing here")
+def _file(path: str) -> Answer:
+    name, content_type = FILES[path]
+    return Answer((FOLDER / name).read_bytes(), content_type)
 
 
 def _error(status: HTTPStatus, reason: str) -> Answer:

@@ -1,0 +1,176 @@
+"""Which layers are quantized, and which stay in fp32 because they cost too much ELBO."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import onnx
+from tqdm import tqdm
+
+from vae_export.int8.qdq import CalibratedModel
+from vae_export.rewrites.operators import QUANTIZABLE
+from vae_runtime.arrays import Float32
+
+# Convolutions and matrix products with fewer inputs or outputs gain nothing from int8.
+MIN_CHANNELS = 16
+# Percent of an activation's values that its 8 bits reach; the rest is clipped.
+CLIPPING_PERCENTILES = (100.0, 99.99, 99.95, 99.9)
+
+# The names of nodes that are quantized together.
+Layer = tuple[str, ...]
+# A graph -> how many nats of ELBO it costs in place of the fp32 one.
+Cost = Callable[[bytes], float]
+# An int8 graph -> the same with its error repaired.
+Correction = Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A graph with some layers in int8, and the nats of ELBO that it costs."""
+
+    model_bytes: bytes
+    cost: float
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The graph that was found and its cost in nats.
+
+    Where no layer can stay in int8, `model_bytes` is None and `cost` what the last try would have
+    cost; infinity where there was nothing to try.
+    """
+
+    model_bytes: bytes | None
+    cost: float
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Quantizes choices of layers and has each judged."""
+
+    calibrated: CalibratedModel
+    cost: Cost
+    correct: Correction | None
+    progress: tqdm
+
+    def quantize(self, layers: Sequence[Layer], percentile: float) -> Candidate:
+        nodes = [name for layer in layers for name in layer]
+        model_bytes = self.calibrated.quantize(nodes, percentile)
+        if self.correct is not None:
+            model_bytes = self.correct(model_bytes)
+        cost = self.cost(model_bytes)
+        self.progress.update()
+        if not math.isfinite(cost):
+            cost = math.inf
+        return Candidate(model_bytes, cost)
+
+
+def quantize_within_budget(
+    model_bytes: bytes,
+    inputs: Float32,
+    cost: Cost,
+    budget: float,
+    correct: Correction | None = None,
+) -> SearchResult:
+    """Quantize as many layers of an fp32 graph as `budget` nats of ELBO pay for.
+
+    `inputs` (N, …) calibrate; `cost` judges each graph that is tried, once `correct` has repaired
+    it. First the clipping that costs least is chosen with all layers in int8; then those that cost
+    most alone go back to fp32, one after the other.
+    """
+    model = onnx.load_from_string(model_bytes)
+    layers = layers_worth_quantizing(model)
+    if not layers:
+        return SearchResult(None, math.inf)
+    nodes = [name for layer in layers for name in layer]
+    calibrated = CalibratedModel(model, inputs, nodes)
+    with tqdm(desc="int8", disable=not sys.stderr.isatty(), leave=False) as progress:
+        trials = Trials(calibrated, cost, correct, progress)
+        percentile, best = cheapest_clipping(trials, layers)
+        if best.cost > budget and len(layers) > 1:
+            costs = cost_of_each_layer(trials, layers, percentile)
+            ordered = _in_order_of_worth(layers, costs, calibrated)
+            best = drop_layers_until_within(trials, ordered, percentile, budget)
+    if best.cost > budget:
+        return SearchResult(None, best.cost)
+    return SearchResult(best.model_bytes, best.cost)
+
+
+def cheapest_clipping(trials: Trials, layers: Sequence[Layer]) -> tuple[float, Candidate]:
+    """The percentile at which all layers together cost least, and the graph."""
+    percentile = CLIPPING_PERCENTILES[0]
+    best = trials.quantize(layers, percentile)
+    for other in CLIPPING_PERCENTILES[1:]:
+        candidate = trials.quantize(layers, other)
+        if candidate.cost < best.cost:
+            percentile = other
+            best = candidate
+    return percentile, best
+
+
+def cost_of_each_layer(
+    trials: Trials, layers: Sequence[Layer], percentile: float
+) -> dict[Layer, float]:
+    """What each layer costs when it alone is in int8."""
+    costs = {}
+    for layer in layers:
+        costs[layer] = trials.quantize([layer], percentile).cost
+    return costs
+
+
+def drop_layers_until_within(
+    trials: Trials, ordered: Sequence[Layer], percentile: float, budget: float
+) -> Candidate:
+    """The graph with as many of `ordered` in int8 as `budget` allows, from the first on.
+
+    All of them together were tried before; where even the first alone costs too much, its graph.
+    """
+    for kept in range(len(ordered) - 1, 0, -1):
+        candidate = trials.quantize(ordered[:kept], percentile)
+        if candidate.cost <= budget:
+            break
+    return candidate
+
+
+def layers_worth_quantizing(model: onnx.ModelProto) -> list[Layer]:
+    """The convolutions and matrix products that gain from int8, each with the Relu behind it.
+
+    Together, the 8 bits of the result reach from zero to its largest value. Without the Relu they
+    would have to reach down to the most negative one too, which costs ten times the ELBO.
+    """
+    weight_shapes = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    layers: list[Layer] = []
+    for node in model.graph.node:
+        if node.op_type not in QUANTIZABLE or node.input[1] not in weight_shapes:
+            continue
+        shape = weight_shapes[node.input[1]]
+        # The first dense layer of a decoder has as few inputs as the model latents.
+        if min(shape[0], shape[1]) < MIN_CHANNELS:
+            continue
+        takers = [taker for taker in model.graph.node if node.output[0] in taker.input]
+        if len(takers) == 1 and takers[0].op_type == "Relu":
+            layers.append((node.name, takers[0].name))
+        else:
+            layers.append((node.name,))
+    return layers
+
+
+def _in_order_of_worth(
+    layers: Sequence[Layer], costs: dict[Layer, float], calibrated: CalibratedModel
+) -> list[Layer]:
+    """Layers that should stay in int8 first: the one that makes the logits, then the cheapest.
+
+    The layer of the logits was rewritten for int8; in fp32 it is slow.
+    """
+    makes_logits = set()
+    for node in calibrated.model.graph.node:
+        if calibrated.logits.intersection(node.output):
+            makes_logits.add(node.name)
+
+    def rank(layer: Layer) -> tuple[bool, float]:
+        return makes_logits.isdisjoint(layer), costs[layer]
+
+    return sorted(layers, key=rank)

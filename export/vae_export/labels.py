@@ -1,0 +1,60 @@
+"""Where each label's images lie in latent space, as the records of a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vae_runtime.arrays import Float32, Float64, sorted_labels
+from vae_runtime.bundle import Component, Label
+from vae_train.label_statistics import label_statistics
+
+# Images that are encoded at once.
+CHUNK = 256
+
+
+def measure_labels(encoder: nn.Module, images: Float32, labels: Sequence[Any]) -> dict[str, Label]:
+    """Encode images (N, C, H, W) and describe the latents of each label; `labels` are (N,)."""
+    z_mean, z_log_var = _encode(encoder, images)
+    names = sorted_labels(labels)
+    positions = np.array([names.index(str(label)) for label in labels])
+    return label_records(label_statistics(z_mean, z_log_var, positions, names))
+
+
+def label_records(statistics: Mapping[str, Mapping[str, Any]]) -> dict[str, Label]:
+    """The records of what `vae_train.label_statistics` gives, by label."""
+    records = {}
+    for name, values in statistics.items():
+        records[name] = Label(
+            count=values["count"],
+            mean=tuple(values["mean"]),
+            cov=_matrix(values["cov"]),
+            components=tuple(_component(component) for component in values["components"]),
+        )
+    return records
+
+
+def _component(values: Mapping[str, Any]) -> Component:
+    return Component(
+        weight=values["weight"], mean=tuple(values["mean"]), cov=_matrix(values["cov"])
+    )
+
+
+def _matrix(rows: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in rows)
+
+
+@torch.no_grad()
+def _encode(encoder: nn.Module, images: Float32) -> tuple[Float64, Float64]:
+    """z_mean and z_log_var, each (N, latent_dim)."""
+    means = []
+    log_vars = []
+    for start in range(0, len(images), CHUNK):
+        z_mean, z_log_var = encoder(torch.from_numpy(images[start : start + CHUNK]))
+        means.append(z_mean)
+        log_vars.append(z_log_var)
+    return torch.cat(means).double().numpy(), torch.cat(log_vars).double().numpy()

@@ -1,0 +1,254 @@
+"""The steps of an export: trace, prove, rewrite, quantize, measure, and only then write a bundle.
+
+Everything is written into a folder beside the target, which takes the target's name at the end: a
+step that raises leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import vae_runtime
+from vae_export import parity
+from vae_export.bundle_files import write_check, write_graph, write_manifest
+from vae_export.contract import require_contract
+from vae_export.graphs import export_graph
+from vae_export.rewrites import rewrite_for_cpu
+from vae_export.source import ExportSource
+from vae_export.speed import faster_everywhere
+from vae_export.torch_modules import module_name
+from vae_runtime.arrays import Float32
+from vae_runtime.bundle import Bundle, Variant, is_bundle
+from vae_runtime.bundle.records import ANY_PROVIDER
+from vae_runtime.engine.precision import ELBO_BUDGET
+from vae_runtime.engine.providers import CPU
+from vae_runtime.errors import VAEError
+from vae_runtime.formats.files import atomic_folder, replacing_folder
+
+# Images and latents that the proof runs through torch and each graph.
+PROBE_COUNT = max(parity.BATCHES)
+# Probe latents reach from minus this to this in every dimension.
+LATENT_REACH = 4.0
+# Images and latents in check.npz.
+CHECK_COUNT = 8
+# Latents that the speed of two decoders is compared on.
+SPEED_BATCH = 16
+# Shares of the held-out images whose score the bundle quotes.
+SCORE_QUANTILES = (0.001, 0.01, 0.05)
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Inputs (256, …) of the proof, and what torch makes of them."""
+
+    images: Float32
+    z: Float32
+    encoder: parity.Expected
+    decoder: parity.Expected
+
+
+def write_bundle(
+    source: ExportSource,
+    output: Path,
+    *,
+    precisions: Sequence[str] = ("fp32",),
+    tolerance: float,
+    force: bool,
+) -> Bundle:
+    """Write the bundle `output` and return its records.
+
+    Raises VAEError when the modules break the contract, when a graph differs from torch by more
+    than `tolerance`, when int8 costs too much, or when `output` exists and `force` is false.
+    """
+    with _new_folder(output, force) as folder:
+        probes = _run_torch(source)
+        portable = _write_portable(source, folder, probes, tolerance)
+        variants = [portable]
+        for_cpu = _write_cpu_decoder_if_faster(folder, portable, probes, tolerance)
+        if for_cpu is not None:
+            variants.append(for_cpu)
+        if "int8" in precisions:
+            variants.append(_write_int8(source, folder, portable, for_cpu or portable))
+        write_check(folder, source, probes.images[:CHECK_COUNT], probes.z[-CHECK_COUNT:])
+        bundle = _describe(source, variants)
+        # The runtime measures the scores, and it opens nothing without a manifest.
+        write_manifest(folder, bundle)
+        bundle = _measure_scores(source, folder, bundle)
+        require_within_budget(bundle)
+        write_manifest(folder, bundle)
+        with vae_runtime.load(folder, provider="cpu") as vae:
+            vae.check()
+    return bundle
+
+
+def require_within_budget(bundle: Bundle) -> None:
+    """Raise VAEError naming the first variant that loses more ELBO than the runtime accepts."""
+    for variant in bundle.variants:
+        if variant.elbo_change is not None and variant.elbo_change < -ELBO_BUDGET:
+            raise VAEError(
+                f"{variant.name} loses {-variant.elbo_change:.2f} nats of ELBO on held-out images, "
+                f"more than the {ELBO_BUDGET} allowed; nothing was written: export without "
+                f"--precision {variant.precision}"
+            )
+
+
+def _new_folder(output: Path, force: bool) -> AbstractContextManager[Path]:
+    if force:
+        return replacing_folder(output, is_bundle, "bundle")
+    return atomic_folder(output)
+
+
+def _run_torch(source: ExportSource) -> Probes:
+    """Check both modules against the contract and record what they compute."""
+    images, z = _probe_inputs(source)
+    encoder_outputs = {"z_mean": (source.latent_dim,), "z_log_var": (source.latent_dim,)}
+    require_contract(source.encoder, torch.from_numpy(images[:CHECK_COUNT]), encoder_outputs)
+    decoder_outputs = {"image": source.image_shape}
+    (decoded,) = require_contract(source.decoder, torch.from_numpy(z), decoder_outputs)
+    is_within_range = float(decoded.min()) >= 0 and float(decoded.max()) <= 1
+    if not is_within_range:
+        raise VAEError(
+            f"{module_name(source.decoder)}: its images must lie in [0, 1]; end it with a sigmoid"
+        )
+    return Probes(
+        images=images,
+        z=z,
+        encoder=parity.expect(source.encoder, images),
+        decoder=parity.expect(source.decoder, z),
+    )
+
+
+def _probe_inputs(source: ExportSource) -> tuple[Float32, Float32]:
+    """Images and latents (256, …): real images where there are any, and latents out to ±4."""
+    rng = np.random.default_rng(0)
+    images = rng.random((PROBE_COUNT, *source.image_shape), np.float32)
+    if source.heldout_images is not None:
+        # np.resize repeats the images where there are fewer.
+        images = np.resize(source.heldout_images, images.shape)
+    z = rng.uniform(-LATENT_REACH, LATENT_REACH, (PROBE_COUNT, source.latent_dim))
+    z[0] = LATENT_REACH
+    z[1] = -LATENT_REACH
+    return images, z.astype(np.float32)
+
+
+def _write_portable(
+    source: ExportSource, folder: Path, probes: Probes, tolerance: float
+) -> Variant:
+    """Write encoder.onnx and decoder.onnx, which run on every execution provider."""
+    notes = _metadata(source)
+    encoder = export_graph(
+        source.encoder, source.image_shape, "image", ["z_mean", "z_log_var"], notes
+    ).SerializeToString()
+    decoder = export_graph(
+        source.decoder, (source.latent_dim,), "z", ["image"], notes
+    ).SerializeToString()
+    reports = {
+        "encoder": _prove(probes.encoder, encoder, tolerance),
+        "decoder": _prove(probes.decoder, decoder, tolerance),
+    }
+    return Variant(
+        name="fp32",
+        precision="fp32",
+        providers=(ANY_PROVIDER,),
+        encoder=write_graph(folder, "encoder.onnx", encoder),
+        decoder=write_graph(folder, "decoder.onnx", decoder),
+        parity=reports,
+    )
+
+
+def _write_cpu_decoder_if_faster(
+    folder: Path, portable: Variant, probes: Probes, tolerance: float
+) -> Variant | None:
+    """Write decoder.cpu.onnx, rewritten for onnxruntime's CPU provider.
+
+    Where no rewrite fits, and where the result isn't faster, there is no such variant.
+    """
+    baseline = (folder / portable.decoder.file).read_bytes()
+    rewritten = rewrite_for_cpu(baseline)
+    if rewritten is None:
+        return None
+    if not faster_everywhere(rewritten, baseline, probes.z[:SPEED_BATCH]):
+        return None
+    report = _prove(probes.decoder, rewritten, tolerance)
+    return Variant(
+        name="cpu",
+        precision="fp32",
+        providers=(CPU,),
+        encoder=portable.encoder,
+        decoder=write_graph(folder, "decoder.cpu.onnx", rewritten),
+        parity={"encoder": portable.parity["encoder"], "decoder": report},
+    )
+
+
+def _write_int8(
+    source: ExportSource, folder: Path, portable: Variant, fastest_fp32: Variant
+) -> Variant:
+    # onnxruntime's quantization tools take a second to import.
+    from vae_export.int8.variant import write_int8_variant
+
+    images = source.calibration_images
+    if images is None or not len(images):
+        raise VAEError(
+            "int8 needs images to calibrate on: a checkpoint that carries some, --calibration, "
+            "or images="
+        )
+    return write_int8_variant(portable, fastest_fp32, folder, images, source.likelihood)
+
+
+def _prove(expected: parity.Expected, model_bytes: bytes, tolerance: float) -> Mapping[str, object]:
+    """Raise VAEError where a graph differs from torch; else return the report for the manifest."""
+    differences = parity.measure(expected, model_bytes)
+    parity.require(differences, tolerance)
+    return parity.report(differences)
+
+
+def _describe(source: ExportSource, variants: Sequence[Variant]) -> Bundle:
+    return Bundle(
+        latent_dim=source.latent_dim,
+        image_shape=source.image_shape,
+        variants=tuple(variants),
+        likelihood=source.likelihood,
+        preprocess=source.preprocess,
+        labels=source.labels,
+        training=source.training,
+        producer={"vae-edge": metadata.version("vae-edge"), "torch": str(torch.__version__)},
+    )
+
+
+def _measure_scores(source: ExportSource, folder: Path, bundle: Bundle) -> Bundle:
+    """Add each variant's score quantiles and its change of the ELBO, by the runtime itself.
+
+    Measured on the held-out images; the first variant is what the others are compared with.
+    """
+    if source.heldout_images is None:
+        return bundle
+    reference = None
+    measured = []
+    for variant in bundle.variants:
+        with vae_runtime.VAE(folder, "cpu", variant=variant.name) as vae:
+            scores = vae.score(source.heldout_images)
+        if reference is None:
+            reference = scores.mean()
+        quantiles = {str(share): float(np.quantile(scores, share)) for share in SCORE_QUANTILES}
+        change = float(scores.mean() - reference)
+        measured.append(replace(variant, elbo_change=change, score_quantiles=quantiles))
+    return replace(bundle, variants=tuple(measured))
+
+
+def _metadata(source: ExportSource) -> dict[str, str]:
+    """What each graph says of itself, for those who meet it without its bundle."""
+    return {
+        "producer": "vae-edge",
+        "version": metadata.version("vae-edge"),
+        "latent_dim": str(source.latent_dim),
+        "image_shape": ",".join(map(str, source.image_shape)),
+        "precision": "fp32",
+        "checkpoint_sha256": source.checkpoint_sha256,
+    }

@@ -1,0 +1,46 @@
+"""Helpers for torch modules that somebody else wrote: outputs, copies, names, errors."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from torch import nn
+
+from vae_runtime.errors import VAEError
+
+
+def as_list(outputs: Any) -> list[Any]:
+    """What a module returned, as a list: modules return a tensor, a tuple or a list."""
+    if isinstance(outputs, tuple | list):
+        return list(outputs)
+    return [outputs]
+
+
+def copied(module: nn.Module) -> nn.Module:
+    """A deep copy. Raises VAEError naming the module where torch cannot make one."""
+    try:
+        return copy.deepcopy(module)
+    except (RuntimeError, TypeError) as error:
+        raise VAEError(
+            f"{module_name(module)} cannot be copied: {first_line(error)} "
+            "(remove weight_norm and the like first)"
+        ) from error
+
+
+def module_name(module: nn.Module) -> str:
+    """What to call a module in a message.
+
+    Its `exported_as` where it stands for something else, else its class.
+    """
+    return str(getattr(module, "exported_as", None) or type(module).__name__)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of the innermost cause's message, or its type where it has none."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    for line in str(error).splitlines():
+        if line.strip():
+            return line.strip()
+    return type(error).__name__

@@ -1,0 +1,50 @@
+"""The bundle: what the exporter writes and the runtime reads, as docs/bundle.md specifies it.
+
+Imports neither numpy nor onnxruntime.
+"""
+
+from vae_runtime.bundle.manifest import SCHEMA, from_json, to_json
+from vae_runtime.bundle.reading import (
+    CHECK_FILE,
+    MANIFEST,
+    describe_graph,
+    is_bundle,
+    read_bundle,
+    read_graph,
+)
+from vae_runtime.bundle.records import (
+    FITS,
+    LIKELIHOODS,
+    Bundle,
+    Component,
+    Fit,
+    GraphFile,
+    Label,
+    Likelihood,
+    LikelihoodName,
+    Preprocess,
+    Variant,
+)
+
+__all__ = [
+    "CHECK_FILE",
+    "FITS",
+    "LIKELIHOODS",
+    "MANIFEST",
+    "SCHEMA",
+    "Bundle",
+    "Component",
+    "Fit",
+    "GraphFile",
+    "Label",
+    "Likelihood",
+    "LikelihoodName",
+    "Preprocess",
+    "Variant",
+    "describe_graph",
+    "from_json",
+    "is_bundle",
+    "read_bundle",
+    "read_graph",
+    "to_json",
+]

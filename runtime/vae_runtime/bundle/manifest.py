@@ -1,0 +1,202 @@
+"""`bundle.json`: from records to JSON and back, every field checked.
+
+docs/bundle.md lists the keys.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, cast
+
+from vae_runtime.bundle.records import (
+    Bundle,
+    Component,
+    GraphFile,
+    Label,
+    Likelihood,
+    Preprocess,
+    Variant,
+)
+
+SCHEMA = 1
+# The covariances of more latents fill megabytes when each number has its own line.
+MAX_INDENTED_LATENT_DIM = 16
+
+Object = dict[str, Any]
+
+
+def to_json(bundle: Bundle) -> str:
+    """The text of `bundle.json`."""
+    values = asdict(bundle)
+    if not bundle.likelihood.log_var:
+        del values["likelihood"]["log_var"]
+    portable = next((v for v in bundle.variants if v.is_portable), bundle.variants[0])
+    values["score_quantiles"] = dict(portable.score_quantiles)
+    indent = 1 if bundle.latent_dim <= MAX_INDENTED_LATENT_DIM else None
+    return json.dumps({"schema": SCHEMA, **values}, indent=indent, allow_nan=False) + "\n"
+
+
+def from_json(text: str) -> Bundle:
+    """The records in the text of a `bundle.json`.
+
+    Raises json.JSONDecodeError for what is no JSON, and ValueError with the path of the field for
+    anything that isn't as docs/bundle.md has it.
+    """
+    values = json.loads(text)
+    schema = _field(values, "schema", int)
+    if schema != SCHEMA:
+        raise ValueError(
+            f"schema {schema} is not supported (this version reads {SCHEMA}); upgrade vae-edge"
+        )
+    shape = tuple(_list(values, "image_shape", int))
+    latent_dim = _field(values, "latent_dim", int)
+    if len(shape) != 3 or min(shape) < 1 or latent_dim < 1:
+        raise ValueError("image_shape must be three positive numbers and latent_dim positive")
+    return Bundle(
+        latent_dim=latent_dim,
+        image_shape=cast(tuple[int, int, int], shape),
+        variants=_variants(values),
+        likelihood=_likelihood(_field(values, "likelihood", dict), channels=shape[0]),
+        preprocess=_preprocess(_field(values, "preprocess", dict, {})),
+        labels=_labels(_field(values, "labels", dict, {}), latent_dim),
+        training=_field(values, "training", dict, {}),
+        producer=_field(values, "producer", dict, {}),
+    )
+
+
+def _variants(values: Object) -> tuple[Variant, ...]:
+    # A variant without quantiles of its own has those of the whole bundle.
+    quantiles = _numbers(values.get("score_quantiles", {}), "score_quantiles")
+    variants = [
+        _variant(item, f"variants[{i}]", quantiles)
+        for i, item in enumerate(_list(values, "variants", dict))
+    ]
+    if not variants:
+        raise ValueError("'variants' is empty")
+    return tuple(variants)
+
+
+def _variant(values: Object, path: str, quantiles: Mapping[str, float]) -> Variant:
+    elbo_change = values.get("elbo_change")
+    if elbo_change is not None:
+        elbo_change = _finite(elbo_change, f"{path}.elbo_change")
+    own_quantiles = _numbers(values.get("score_quantiles", {}), f"{path}.score_quantiles")
+    return Variant(
+        name=_field(values, "name", str, path=path),
+        precision=_field(values, "precision", str, path=path),
+        providers=tuple(_list(values, "providers", str, path=path)),
+        encoder=_graph(_field(values, "encoder", dict, path=path), f"{path}.encoder"),
+        decoder=_graph(_field(values, "decoder", dict, path=path), f"{path}.decoder"),
+        parity=_field(values, "parity", dict, {}, path=path),
+        elbo_change=elbo_change,
+        score_quantiles=own_quantiles or quantiles,
+    )
+
+
+def _graph(values: Object, path: str) -> GraphFile:
+    graph = GraphFile(
+        file=_field(values, "file", str, path=path),
+        sha256=_field(values, "sha256", str, path=path),
+        bytes=_field(values, "bytes", int, path=path),
+    )
+    if graph.file in ("", ".", "..") or set(graph.file) & set("/\\:\0"):
+        raise ValueError(
+            f"the file name {graph.file!r} is not a plain name; a bundle's files lie inside it"
+        )
+    return graph
+
+
+def _labels(values: Object, latent_dim: int) -> dict[str, Label]:
+    return {
+        name: _label(_object(value, f"labels.{name}"), f"labels.{name}", latent_dim)
+        for name, value in values.items()
+    }
+
+
+def _label(values: Object, path: str, latent_dim: int) -> Label:
+    components = [
+        _component(item, f"{path}.components[{i}]", latent_dim)
+        for i, item in enumerate(_list(values, "components", dict, path=path))
+    ]
+    return Label(
+        count=_field(values, "count", int, path=path),
+        mean=_vector(values.get("mean"), f"{path}.mean", latent_dim),
+        cov=_matrix(values.get("cov"), f"{path}.cov", latent_dim),
+        components=tuple(components),
+    )
+
+
+def _component(values: Object, path: str, latent_dim: int) -> Component:
+    return Component(
+        weight=_finite(values.get("weight"), f"{path}.weight"),
+        mean=_vector(values.get("mean"), f"{path}.mean", latent_dim),
+        cov=_matrix(values.get("cov"), f"{path}.cov", latent_dim),
+    )
+
+
+def _likelihood(values: Object, channels: int) -> Likelihood:
+    name = _field(values, "name", str, path="likelihood")
+    if name == "gaussian":
+        return Likelihood(name, _vector(values.get("log_var"), "likelihood.log_var", channels))
+    return Likelihood(name)
+
+
+def _preprocess(values: Object) -> Preprocess:
+    return Preprocess(
+        fit=_field(values, "fit", str, "contain", path="preprocess"),
+        invert=_field(values, "invert", bool, False, path="preprocess"),
+    )
+
+
+def _object(value: Any, path: str) -> Object:
+    if not isinstance(value, dict):
+        raise ValueError(f"{path!r} is not an object")
+    return value
+
+
+def _field(values: Any, key: str, kind: type, default: Any = None, *, path: str = "") -> Any:
+    """`values[key]`, which must be of type `kind`; `path` says where `values` stands."""
+    if not isinstance(values, dict):
+        raise ValueError(f"an object with {key!r} was expected")
+    value = values.get(key, default)
+    # In Python a bool is an int; in JSON it is not.
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{_joined(path, key)!r} is missing or not of type {kind.__name__}")
+    return value
+
+
+def _list(values: Any, key: str, kind: type, *, path: str = "") -> list[Any]:
+    items: list[Any] = _field(values, key, list, path=path)
+    for item in items:
+        if not isinstance(item, kind) or isinstance(item, bool):
+            raise ValueError(f"{_joined(path, key)!r} is not a list of {kind.__name__}")
+    return items
+
+
+def _numbers(values: Any, path: str) -> dict[str, float]:
+    return {name: _finite(value, path) for name, value in _object(values, path).items()}
+
+
+def _vector(values: Any, path: str, size: int) -> tuple[float, ...]:
+    if not isinstance(values, list) or len(values) != size:
+        raise ValueError(f"{path!r} is not a list of {size} numbers")
+    return tuple(_finite(value, path) for value in values)
+
+
+def _matrix(values: Any, path: str, size: int) -> tuple[tuple[float, ...], ...]:
+    if not isinstance(values, list) or len(values) != size:
+        raise ValueError(f"{path!r} is not a {size}×{size} matrix")
+    return tuple(_vector(row, path, size) for row in values)
+
+
+def _finite(value: Any, path: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{path!r} holds {value!r} where a finite number was expected")
+    return float(value)
+
+
+def _joined(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key

@@ -1,0 +1,164 @@
+"""What a bundle consists of, as frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from vae_runtime.errors import BundleError
+
+Fit = Literal["contain", "stretch", "crop", "mnist"]
+LikelihoodName = Literal["bernoulli", "gaussian"]
+FITS: tuple[Fit, ...] = get_args(Fit)
+LIKELIHOODS: tuple[LikelihoodName, ...] = get_args(LikelihoodName)
+
+ANY_PROVIDER = "*"
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """One ONNX file of a bundle: its name (no path), SHA-256 and size in bytes."""
+
+    file: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Encoder and decoder in one precision, for the execution providers named ("*": any).
+
+    `elbo_change` is in nats per image against fp32 on held-out images, None where none were at
+    hand; `score_quantiles` maps "0.01" to the score that one held-out image in a hundred stays
+    below.
+    """
+
+    name: str
+    precision: str
+    providers: tuple[str, ...]
+    encoder: GraphFile
+    decoder: GraphFile
+    parity: Mapping[str, Any] = field(default_factory=dict)
+    elbo_change: float | None = None
+    score_quantiles: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """The size of both graphs."""
+        return self.encoder.bytes + self.decoder.bytes
+
+    @property
+    def is_portable(self) -> bool:
+        return ANY_PROVIDER in self.providers
+
+    def runs_on(self, provider: str) -> bool:
+        """Whether it may run on the provider of this name (onnxruntime's)."""
+        return self.is_portable or provider in self.providers
+
+    def summary(self) -> str:
+        """One line for people: precision, providers, size, and what int8 costs."""
+        line = f"{self.precision} for {', '.join(self.providers)}, {self.bytes / 1e6:.2f} MB"
+        if self.precision != "fp32" and self.elbo_change is not None:
+            line += f", ELBO {self.elbo_change:+.3f} nats"
+        return line
+
+
+@dataclass(frozen=True)
+class Component:
+    """One Gaussian of a label's mixture: weight, mean (D,), covariance (D, D)."""
+
+    weight: float
+    mean: tuple[float, ...]
+    cov: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Label:
+    """Where the training images of one label lie in latent space.
+
+    `cov` includes the posterior variance; `components` is a mixture that fits better than the one
+    Gaussian does.
+    """
+
+    count: int
+    mean: tuple[float, ...]
+    cov: tuple[tuple[float, ...], ...]
+    components: tuple[Component, ...]
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """p(x | z): "bernoulli", or "gaussian" with the log variance of each channel.
+
+    Raises ValueError for another name.
+    """
+
+    name: LikelihoodName = "bernoulli"
+    log_var: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name not in LIKELIHOODS:
+            raise ValueError(f"the likelihood {self.name!r} is not one of {', '.join(LIKELIHOODS)}")
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How an image of any size becomes the encoder's input; see `vae_runtime.formats.images`.
+
+    Raises ValueError for an unknown fit.
+    """
+
+    fit: Fit = "contain"
+    invert: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fit not in FITS:
+            raise ValueError(f"the fit {self.fit!r} is not one of {', '.join(FITS)}")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified `bundle.json`; image_shape is (C, H, W)."""
+
+    latent_dim: int
+    image_shape: tuple[int, int, int]
+    variants: tuple[Variant, ...]
+    likelihood: Likelihood = Likelihood()
+    preprocess: Preprocess = Preprocess()
+    labels: Mapping[str, Label] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    producer: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Every precision that some variant has, each once."""
+        return tuple(dict.fromkeys(variant.precision for variant in self.variants))
+
+    def variant(self, precision: str, provider: str) -> Variant:
+        """The variant made for `provider` (onnxruntime's name), else the portable one.
+
+        Raises BundleError when the bundle has no graph of that precision for that provider.
+        """
+        candidates = [
+            variant
+            for variant in self.variants
+            if variant.precision == precision and variant.runs_on(provider)
+        ]
+        if not candidates:
+            present = [f"{v.precision} for {' '.join(v.providers)}" for v in self.variants]
+            raise BundleError(
+                f"this bundle has no {precision} graphs for {provider}; it has {', '.join(present)}"
+            )
+        for variant in candidates:
+            if provider in variant.providers:
+                return variant
+        return candidates[0]
+
+    def variant_named(self, name: str) -> Variant:
+        """The variant of this name. Raises ValueError where there is none."""
+        for variant in self.variants:
+            if variant.name == name:
+                return variant
+        names = ", ".join(variant.name for variant in self.variants)
+        raise ValueError(f"no variant {name!r} in this bundle; it has {names}")

@@ -1,0 +1,69 @@
+"""Does this device compute what torch computed? check.npz compared, see `VAE.check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vae_runtime.bundle import CHECK_FILE, Variant
+from vae_runtime.errors import BundleError, VAEError
+from vae_runtime.formats.npy import load_numpy
+
+if TYPE_CHECKING:
+    from vae_runtime.vae import VAE
+
+CHECK_ARRAYS = ("images", "latents", "z_mean", "z_log_var", "decoded")
+# Relative to the output's largest magnitude: sums in fp32 differ between machines.
+FP32_TOLERANCE = 1e-4
+# A quantized variant may be this much further off than the exporter measured.
+INT8_SLACK = 2.0
+
+
+def read_check(folder: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a bundle's check.npz.
+
+    Raises BundleError when the file is missing or damaged.
+    """
+    try:
+        return {name: load_numpy(folder / CHECK_FILE, name) for name in CHECK_ARRAYS}
+    except VAEError as error:
+        raise BundleError(str(error)) from None
+
+
+def differences(vae: VAE) -> dict[str, float]:
+    """The largest difference of each output from torch's.
+
+    Raises VAEError naming the output when one is beyond the tolerance, BundleError for a damaged
+    file.
+    """
+    stored = read_check(vae.path)
+    z_mean, z_log_var = vae.encode(stored["images"])
+    decoded = vae.decode(stored["latents"])
+    found = {}
+    for name, array in {"z_mean": z_mean, "z_log_var": z_log_var, "decoded": decoded}.items():
+        expected = stored[name]
+        if array.shape != expected.shape:
+            raise BundleError(f"{vae.path / CHECK_FILE}: {name} has the shape {expected.shape}")
+        found[name] = float(np.abs(array - expected).max())
+        magnitude = max(1.0, float(np.abs(expected).max()))
+        allowed = _tolerance(vae.variant, name) * magnitude
+        if not found[name] <= allowed:
+            raise VAEError(
+                f"{vae.path}: {name} differs from torch by {found[name]:.3g} on {vae.provider}, "
+                f"more than {allowed:.3g}"
+            )
+    return found
+
+
+def _tolerance(variant: Variant, output: str) -> float:
+    if variant.precision == "fp32":
+        return FP32_TOLERANCE
+    part = "decoder" if output == "decoded" else "encoder"
+    report = variant.parity.get(part)
+    measured = report.get("largest") if isinstance(report, dict) else None
+    if not isinstance(measured, int | float):
+        return FP32_TOLERANCE
+    return INT8_SLACK * float(measured)

@@ -1,0 +1,49 @@
+"""`vae-run decode`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vae_runtime.cli.options import (
+    PATH,
+    ModelOptions,
+    columns_option,
+    force_option,
+    model_options,
+    output_option,
+    scale_option,
+)
+from vae_runtime.cli.output import write_images
+from vae_runtime.errors import VAEError
+from vae_runtime.formats.latents import read_latents
+
+
+@click.command("decode")
+@click.argument("latents", type=PATH)
+@columns_option
+@scale_option(1)
+@output_option("decode.png")
+@force_option
+@model_options
+def command(
+    latents: Path,
+    columns: int | None,
+    scale: int,
+    output: Path,
+    force: bool,
+    model: ModelOptions,
+) -> None:
+    """Draw the images of a latent file.
+
+    LATENTS is .npz, .npy, .csv or .json, as encode writes them.
+
+    Example: vae-run decode latents.csv -o decoded.png
+    """
+    vae = model.load()
+    z = read_latents(latents, vae.latent_dim)
+    if not len(z):
+        raise VAEError(f"{latents}: no latents in it")
+    shape = (len(z), *vae.image_shape)
+    write_images(vae.stream(z), shape, output, columns=columns, scale=scale, force=force)

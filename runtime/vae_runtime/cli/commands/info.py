@@ -1,0 +1,83 @@
+"""`vae-run info`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vae_runtime.bundle import read_graph
+from vae_runtime.cli.options import ModelOptions, json_option, model_options
+
+if TYPE_CHECKING:
+    from vae_runtime.vae import VAE
+
+
+@click.command("info")
+@json_option
+@model_options
+def command(as_json: bool, model: ModelOptions) -> None:
+    """Describe a bundle and verify its files.
+
+    Says what it holds, and which provider and precision would run it.
+
+    Example: vae-run info -m digits.vae --json
+    """
+    vae = model.load()
+    for variant in vae.bundle.variants:
+        read_graph(vae.path, variant.encoder)
+        read_graph(vae.path, variant.decoder)
+    vae.verify()
+    if as_json:
+        click.echo(json.dumps({**vae.info, "variants": _variants(vae)}, indent=1))
+        return
+    for name, value in _lines(vae):
+        click.echo(f"{name:<11} {value}")
+
+
+def _variants(vae: VAE) -> list[dict[str, Any]]:
+    values = []
+    for variant in vae.bundle.variants:
+        values.append(
+            {
+                "name": variant.name,
+                "precision": variant.precision,
+                "providers": variant.providers,
+                "elbo_change": variant.elbo_change,
+                "bytes": variant.bytes,
+            }
+        )
+    return values
+
+
+def _lines(vae: VAE) -> list[tuple[str, str]]:
+    """What is printed: names and values."""
+    channels, height, width = vae.image_shape
+    plural = "s" if channels > 1 else ""
+    likelihood = vae.bundle.likelihood.name
+    lines = [
+        ("bundle", str(vae.path)),
+        ("images", f"{height}×{width}, {channels} channel{plural}, {likelihood}"),
+        ("latents", str(vae.latent_dim)),
+        ("labels", ", ".join(vae.labels) or "none"),
+        ("provider", f"{vae.provider}, {vae.threads} threads"),
+        ("precision", f"{vae.precision}: {vae.precision_reason}"),
+    ]
+    for variant in vae.bundle.variants:
+        lines.append(("variant", f"{variant.name}: {variant.summary()}"))
+    quantiles = [f"q{name} {value:.1f}" for name, value in vae.variant.score_quantiles.items()]
+    lines.append(("thresholds", ", ".join(quantiles) or "none"))
+    lines.append(("training", _joined(vae.bundle.training)))
+    lines.append(("producer", _joined(vae.bundle.producer)))
+    lines.append(("verified", "every file"))
+    return lines
+
+
+def _joined(values: Mapping[str, Any]) -> str:
+    parts = []
+    for name, value in values.items():
+        shown = f"{value:.2f}" if isinstance(value, float) else value
+        parts.append(f"{name} {shown}")
+    return ", ".join(parts)

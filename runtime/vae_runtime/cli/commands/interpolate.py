@@ -1,0 +1,99 @@
+"""`vae-run interpolate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from vae_runtime.arrays import Float32
+from vae_runtime.cli.inputs import encode_all, images_argument
+from vae_runtime.cli.options import (
+    ModelOptions,
+    PreprocessOptions,
+    force_option,
+    model_options,
+    output_option,
+    preprocess_options,
+    scale_option,
+)
+from vae_runtime.cli.output import announce, write_images
+from vae_runtime.errors import VAEError
+from vae_runtime.formats.latents import read_latents
+from vae_runtime.formats.npy import load_numpy
+from vae_runtime.latent.places import PATH_MODES, PathMode
+
+if TYPE_CHECKING:
+    from vae_runtime.vae import VAE
+
+LATENT_SUFFIXES = (".csv", ".json", ".npz")
+
+
+@click.command("interpolate")
+@images_argument
+@click.option(
+    "--steps",
+    type=click.IntRange(2, 1000),
+    default=10,
+    show_default=True,
+    help="Images per path.",
+)
+@click.option("--mode", type=click.Choice(PATH_MODES), default="linear", show_default=True)
+@scale_option(2)
+@click.option(
+    "--fps", type=click.IntRange(1, 50), default=12, show_default=True, help="For a .gif."
+)
+@output_option("interpolate.png")
+@preprocess_options
+@force_option
+@model_options
+def command(
+    images: tuple[Path, ...],
+    steps: int,
+    mode: PathMode,
+    scale: int,
+    fps: int,
+    output: Path,
+    preprocess: PreprocessOptions,
+    force: bool,
+    model: ModelOptions,
+) -> None:
+    """Morph one image into the next.
+
+    The output is a strip (.png), an animation (.gif), an array (.npy) or a folder of frames. Takes
+    two or more images, or one latent file with two or more rows.
+
+    Example: vae-run interpolate four.png nine.png --steps 12 -o path.gif
+    """
+    vae = model.load()
+    ends = _ends(vae, images, preprocess)
+    if len(ends) < 2:
+        raise VAEError(f"a path needs two ends; {images[0]} gives {len(ends)}")
+    paths = [vae.interpolate(first, last, steps, mode=mode) for first, last in pairwise(ends)]
+    frames = np.concatenate(paths)
+    if output.suffix.lower() == ".gif":
+        from vae_runtime.charts import save_gif
+
+        way_back = frames[-2:0:-1]
+        save_gif(np.concatenate([frames, way_back]), output, scale=scale, fps=fps)
+        announce(output)
+        return
+    write_images([frames], frames.shape, output, columns=steps, scale=scale, force=force)
+
+
+def _ends(vae: VAE, paths: Sequence[Path], preprocess: PreprocessOptions) -> Float32:
+    """The latents (N, D) between which paths run."""
+    if len(paths) == 1 and _holds_latents(paths[0], vae.latent_dim):
+        return read_latents(paths[0], vae.latent_dim)
+    return encode_all(vae, paths, preprocess).z_mean
+
+
+def _holds_latents(path: Path, latent_dim: int) -> bool:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return load_numpy(path, "z_mean", mapped=True).shape[1:] == (latent_dim,)
+    return suffix in LATENT_SUFFIXES

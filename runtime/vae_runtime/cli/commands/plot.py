@@ -1,0 +1,80 @@
+"""`vae-run plot`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from vae_runtime.charts import scatter
+from vae_runtime.cli.inputs import encode_all, images_argument
+from vae_runtime.cli.options import (
+    PATH,
+    ModelOptions,
+    PreprocessOptions,
+    model_options,
+    number_pair,
+    preprocess_options,
+    require_suffix,
+)
+from vae_runtime.cli.output import write_picture
+from vae_runtime.errors import VAEError
+from vae_runtime.formats.idx import read_idx
+
+
+@click.command("plot")
+@images_argument
+@click.option(
+    "--labels", type=PATH, help="An IDX file of labels; else the folder that an image lies in."
+)
+@click.option("--output", "-o", type=PATH, default=Path("plot.png"), show_default=True)
+@click.option(
+    "--axes",
+    callback=number_pair(int),
+    metavar="A,B",
+    default="0,1",
+    show_default=True,
+    help="The two latent dimensions to show.",
+)
+@preprocess_options
+@model_options
+def command(
+    images: tuple[Path, ...],
+    labels: Path | None,
+    output: Path,
+    axes: tuple[int, int],
+    preprocess: PreprocessOptions,
+    model: ModelOptions,
+) -> None:
+    """Scatter images in latent space, colored by label.
+
+    The label is that of --labels, else the name of the folder that an image lies in.
+
+    Example: vae-run plot t10k-images-idx3-ubyte --labels t10k-labels-idx1-ubyte -o plot.png
+    """
+    require_suffix(output, ".png")
+    vae = model.load()
+    if axes[0] == axes[1] or not all(0 <= axis < vae.latent_dim for axis in axes):
+        last = vae.latent_dim - 1
+        raise click.UsageError(
+            f"--axes {axes[0]},{axes[1]}: two of the latent dimensions 0 … {last}"
+        )
+    latents = encode_all(vae, images, preprocess)
+    names = _folder_names(latents.names)
+    if labels:
+        names = _stored_labels(labels, len(latents.names))
+    write_picture(scatter(latents.z_mean[:, list(axes)], names, axes=axes), output)
+
+
+def _folder_names(image_names: tuple[str, ...]) -> NDArray[Any]:
+    return np.array([Path(name).parent.name for name in image_names])
+
+
+def _stored_labels(path: Path, n: int) -> NDArray[Any]:
+    labels = read_idx(path)
+    if labels.shape != (n,):
+        raise VAEError(f"{path}: {labels.shape} labels for {n} images")
+    return labels

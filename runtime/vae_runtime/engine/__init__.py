@@ -1,0 +1,1 @@
+"""How a bundle's graphs run: sessions, threads, execution providers, precisions."""

@@ -1,0 +1,40 @@
+"""Which precision `auto` means on this CPU: a rule short enough to print, never a stopwatch."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from vae_runtime.bundle import Bundle
+from vae_runtime.engine.cpu import instruction_sets
+from vae_runtime.engine.providers import CPU
+
+Precision = Literal["fp32", "int8", "auto"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+# Linux's names for integer dot products: x86 with AVX-512 or AVX, ARM.
+INT8_INSTRUCTION_SETS = {"avx512_vnni", "avx_vnni", "avx512vnni", "asimddp", "i8mm"}
+# What int8 may cost, in nats per image.
+ELBO_BUDGET = 0.3
+
+
+def choose_precision(requested: str, bundle: Bundle, provider: str) -> tuple[str, str]:
+    """The precision to use and why. Raises ValueError for one that the bundle doesn't have."""
+    if requested != "auto":
+        if requested not in bundle.precisions:
+            present = ", ".join(bundle.precisions)
+            raise ValueError(f"precision {requested!r} is not in this bundle; it has {present}")
+        return requested, "asked for"
+    int8 = next(
+        (v for v in bundle.variants if v.precision == "int8" and provider in v.providers), None
+    )
+    if int8 is None or provider != CPU:
+        return "fp32", f"the bundle has no int8 graphs for {provider}"
+    if not instruction_sets() & INT8_INSTRUCTION_SETS:
+        return "fp32", "this CPU has no integer dot-product instructions"
+    change = int8.elbo_change
+    if change is None or change < -ELBO_BUDGET:
+        return "fp32", f"int8 changes the ELBO by {change} nats, the budget is {ELBO_BUDGET}"
+    return (
+        "int8",
+        f"this CPU has integer dot products, and int8 changes the ELBO by {change:+.2f} nats",
+    )

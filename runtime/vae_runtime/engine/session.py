@@ -1,0 +1,237 @@
+"""One graph of a bundle as a function on arrays, with several chunks in flight.
+
+At this size threads inside the operators hardly scale, so a session has one intra-op thread and
+`threads` chunks run on it at once. Chunks also bound onnxruntime's arena, which never gives back
+its high-water mark.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from vae_runtime.arrays import Float32
+from vae_runtime.bundle import GraphFile, read_graph
+from vae_runtime.engine.providers import CPU, Provider, check_active
+from vae_runtime.engine.workers import Task, Workers
+from vae_runtime.errors import BundleError, ProviderError
+
+# Images in one call of onnxruntime.
+CPU_CHUNK = 16
+ACCELERATOR_CHUNK = 1024
+# Failures come as exceptions; the screen belongs to the caller.
+LOG_FATAL_ONLY = 4
+BUILD_ERRORS = (
+    RuntimeError,
+    ort_errors.Fail,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.InvalidArgument,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+    ort_errors.EPFail,
+)
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class _Built:
+    """What one process has built of a graph."""
+
+    process: int
+    session: Any
+    workers: Workers
+
+
+class BundleGraph:
+    """A graph of a bundle; call it with (N, …) float32 for its outputs, each (N, …) float32.
+
+    `inputs` and `outputs` map names to shapes without the batch. Safe to share between threads;
+    builds its session at the first use, and again in a forked child. Raises BundleError for a graph
+    whose bytes, names, shapes or dtypes aren't the bundle's.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        file: GraphFile,
+        inputs: Shapes,
+        outputs: Shapes,
+        provider: Provider,
+        threads: int,
+    ) -> None:
+        self.path = folder / file.file
+        self.folder = folder
+        self.file = file
+        self.inputs = inputs
+        self.outputs = outputs
+        self.provider = provider
+        self.threads = threads
+        self._input_name = next(iter(inputs))
+        self._output_names = list(outputs)
+        self._built: _Built | None = None
+        self._lock = threading.Lock()
+        self._lock_process = os.getpid()
+        # In a forked child, the parent's session: freeing it there may hang.
+        self._parents: _Built | None = None
+
+    def __call__(self, array: Float32) -> tuple[Float32, ...]:
+        built = self._ready()
+        n = len(array)
+        if n == 1:
+            return tuple(self._run(built.session, array))
+        chunk = self._chunk(n)
+        if n == chunk:
+            return tuple(self._run(built.session, array))
+        return self._run_in_chunks(built, array, chunk)
+
+    def close(self) -> None:
+        """Free the session and its threads; the next call builds them again."""
+        with self._lock:
+            built = self._built
+            self._built = None
+        if built and built.process == os.getpid():
+            built.workers.close()
+
+    def verify(self) -> None:
+        """Build the session, which checks the graph's hash, names, shapes and dtypes."""
+        self._ready()
+
+    def _chunk(self, n: int) -> int:
+        if self.provider.name != CPU:
+            return ACCELERATOR_CHUNK
+        return max(1, min(CPU_CHUNK, math.ceil(n / self.threads)))
+
+    def _run(self, session: Any, array: Float32) -> list[Float32]:
+        feeds = {self._input_name: np.ascontiguousarray(array)}
+        values: list[Float32] = session.run(self._output_names, feeds)
+        return values
+
+    def _run_in_chunks(self, built: _Built, array: Float32, chunk: int) -> tuple[Float32, ...]:
+        """Every thread takes the next chunk that is left, until none is."""
+        n = len(array)
+        results = tuple(np.empty((n, *shape), np.float32) for shape in self.outputs.values())
+        starts = deque(range(0, n, chunk))
+
+        def work() -> None:
+            while True:
+                try:
+                    start = starts.popleft()
+                except IndexError:
+                    return
+                try:
+                    values = self._run(built.session, array[start : start + chunk])
+                except BaseException:
+                    starts.clear()  # The other threads end after their chunk.
+                    raise
+                for result, value in zip(results, values, strict=True):
+                    result[start : start + chunk] = value
+
+        # This thread is one of those that work.
+        helpers = min(built.workers.count, len(starts) - 1)
+        tasks = [Task(work) for _ in range(helpers)]
+        try:
+            for task in tasks:
+                built.workers.start(task)
+            work()
+        finally:
+            for task in tasks:
+                task.wait()
+        for task in tasks:
+            if task.error:
+                raise task.error
+        return results
+
+    def _ready(self) -> _Built:
+        """This process's session and threads, built where they aren't yet."""
+        process = os.getpid()
+        built = self._built
+        if built and built.process == process:
+            return built
+        if self._lock_process != process:
+            # Another thread of the parent may have held the lock at the fork; in the child nobody
+            # would release it.
+            self._lock = threading.Lock()
+            self._lock_process = process
+        with self._lock:
+            built = self._built
+            if built and built.process == process:
+                return built
+            if built:
+                self._require_survives_fork()
+                self._parents = built
+            helpers = self.threads - 1 if self.provider.name == CPU else 0
+            built = _Built(process, self._build_session(), Workers(helpers))
+            self._built = built
+            return built
+
+    def _require_survives_fork(self) -> None:
+        if self.provider.name != CPU:
+            raise ProviderError(
+                f"{self.provider.name} doesn't survive a fork: start the child with "
+                "multiprocessing.get_context('spawn'), or load the model in the child"
+            )
+
+    def _build_session(self) -> Any:
+        model_bytes = read_graph(self.folder, self.file)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = LOG_FATAL_ONLY
+        provider_options = {key: str(value) for key, value in self.provider.options.items()}
+        try:
+            session = onnxruntime.InferenceSession(
+                model_bytes,
+                options,
+                providers=[(self.provider.name, provider_options)],
+                # A failure is to be an error, not a line on stdout and the CPU.
+                enable_fallback=0,
+            )
+        except BUILD_ERRORS as error:
+            reason = str(error).splitlines()[0]
+            if self.provider.name == CPU:
+                raise BundleError(f"{self.path}: onnxruntime cannot load it: {reason}") from None
+            raise ProviderError(
+                f"{self.provider.name} cannot run {self.file.file}: {reason}"
+            ) from None
+        check_active(session, self.provider)
+        self._check_interface(session)
+        return session
+
+    def _check_interface(self, session: Any) -> None:
+        inputs = session.get_inputs()
+        self._check_values(inputs, self.inputs, "input")
+        self._check_values(session.get_outputs(), self.outputs, "output")
+        if len(inputs) != len(self.inputs):
+            names = ", ".join(value.name for value in inputs)
+            raise BundleError(f"{self.path}: it has further inputs: {names}")
+
+    def _check_values(self, found: Sequence[Any], expected: Shapes, kind: str) -> None:
+        by_name = {value.name: value for value in found}
+        for name, shape in expected.items():
+            if name not in by_name or not _is_float_batch(by_name[name], shape):
+                wanted = ", ".join(map(str, shape))
+                present = ", ".join(f"{value.name} {value.shape}" for value in found)
+                raise BundleError(
+                    f"{self.path}: its {kind} {name!r} should be float32 (batch, {wanted}); "
+                    f"the graph has {present}"
+                )
+
+
+def _is_float_batch(value: Any, shape: tuple[int, ...]) -> bool:
+    """Whether a session's input or output is float32 (batch, *shape) with a dynamic batch."""
+    batch = value.shape[:1]
+    has_fixed_batch = bool(batch) and isinstance(batch[0], int)
+    is_float = value.type == "tensor(float)"
+    return is_float and bool(batch) and not has_fixed_batch and tuple(value.shape[1:]) == shape

@@ -1,0 +1,44 @@
+"""Sheets: many images as the tiles of one picture."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vae_runtime.arrays import UInt8, to_uint8
+
+Pixels = UInt8
+"""A picture: (H, W), gray, or (H, W, 3), RGB."""
+
+
+def sheet(
+    images: NDArray[np.floating], columns: int | None = None, *, scale: int = 1, gap: int = 0
+) -> Pixels:
+    """Tiles in rows on black, (N, C, H, W) in [0, 1]; `columns` None makes it as square as it gets.
+
+    Each pixel becomes scale×scale, `gap` pixels lie between tiles. Raises ValueError without
+    images, or for other channels than 1 and 3.
+    """
+    n, channels, height, width = images.shape
+    if not n:
+        raise ValueError("there are no images to show")
+    if channels not in (1, 3):
+        raise ValueError(f"an image of {channels} channels cannot be shown; 1 and 3 can")
+    columns = min(n, columns or math.ceil(math.sqrt(n)))
+    rows = math.ceil(n / columns)
+    canvas_height = rows * (height + gap) - gap
+    canvas_width = columns * (width + gap) - gap
+    canvas = np.zeros((channels, canvas_height, canvas_width), np.uint8)
+    for i, image in enumerate(images):
+        y = i // columns * (height + gap)
+        x = i % columns * (width + gap)
+        canvas[:, y : y + height, x : x + width] = to_uint8(image)
+    if scale != 1:
+        canvas = canvas.repeat(scale, 1).repeat(scale, 2)
+    if channels == 1:
+        gray: Pixels = canvas[0]
+        return gray
+    pixels: Pixels = np.ascontiguousarray(canvas.transpose(1, 2, 0))
+    return pixels

@@ -1,0 +1,1 @@
+"""Mathematics of the latent space: places, labels, densities, bounds."""

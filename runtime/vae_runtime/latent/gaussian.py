@@ -1,0 +1,46 @@
+"""Gaussian densities and mixtures of them, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vae_runtime.arrays import Float64
+from vae_runtime.bundle import Component
+
+
+def unnormalized_log_gaussian(points: Float64, mean: Float64, cov: Float64) -> Float64:
+    """log N(points; mean, cov) without the constant -½ D log 2π, for points (N, D) -> (N,)."""
+    root = np.linalg.cholesky(cov)
+    standardized = np.linalg.solve(root, (points - mean).T)
+    log_p: Float64 = -0.5 * (standardized**2).sum(0) - np.log(np.diag(root)).sum()
+    return log_p
+
+
+def log_gaussian(points: Float64, mean: Float64, cov: Float64) -> Float64:
+    """log N(points; mean, cov) for points (N, D), mean (D,), cov (D, D) -> (N,)."""
+    constant = 0.5 * points.shape[1] * np.log(2 * np.pi)
+    log_p: Float64 = unnormalized_log_gaussian(points, mean, cov) - constant
+    return log_p
+
+
+def log_mixture(components: Sequence[Component], points: Float64) -> Float64:
+    """The log density of a Gaussian mixture at points (N, D) -> (N,)."""
+    parts = []
+    for component in components:
+        log_p = log_gaussian(points, np.array(component.mean), np.array(component.cov))
+        parts.append(np.log(component.weight) + log_p)
+    log_density: Float64 = np.logaddexp.reduce(parts, axis=0)
+    return log_density
+
+
+def draw_mixture(components: Sequence[Component], n: int, rng: np.random.Generator) -> Float64:
+    """n draws (n, D) from a Gaussian mixture."""
+    weights = np.array([component.weight for component in components])
+    means = np.array([component.mean for component in components])
+    roots = np.stack([np.linalg.cholesky(np.array(component.cov)) for component in components])
+    chosen = rng.choice(len(components), n, p=weights / weights.sum())
+    noise = rng.standard_normal((n, means.shape[1]))
+    draws: Float64 = means[chosen] + np.einsum("nij,nj->ni", roots[chosen], noise)
+    return draws

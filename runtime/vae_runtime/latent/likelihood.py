@@ -1,0 +1,52 @@
+"""log p(x | z) and the bounds on log p(x), in nats per image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vae_runtime.arrays import Float32, Float64
+from vae_runtime.bundle import Likelihood
+
+# A float32 sigmoid reaches 0 and 1, whose logarithms are infinite; Keras clips here too.
+MIN_PROBABILITY = 1e-7
+
+
+def log_likelihood(images: Float32, decoded: Float32, likelihood: Likelihood) -> Float64:
+    """log p(images | z), summed over pixels, (N, K).
+
+    images (N, 1, C, H, W) and decoded (N, K, C, H, W), both in [0, 1].
+    """
+    if likelihood.name == "gaussian":
+        return _log_gaussian_pixels(images, decoded, likelihood)
+    p = np.clip(decoded, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    terms = images * np.log(p) + (1 - images) * np.log1p(-p)
+    log_p: Float64 = terms.sum((2, 3, 4), dtype=np.float64)
+    return log_p
+
+
+def bound(
+    log_p: Float64, z: Float64, z_mean: Float64, z_log_var: Float64, epsilon: Float64
+) -> Float64:
+    """The ELBO for one draw, the importance-weighted bound for K of them: (N, K) -> (N,).
+
+    z and epsilon (N, K, D); z_mean and z_log_var (N, D). With one draw the KL term is exact. Burda
+    et al. 2016, "Importance weighted autoencoders", equation 8.
+    """
+    draws = log_p.shape[1]
+    if draws == 1:
+        kl = -0.5 * (1 + z_log_var - z_mean**2 - np.exp(z_log_var)).sum(1)
+        elbo: Float64 = log_p[:, 0] - kl
+        return elbo
+    # The constants of both densities cancel.
+    log_prior = -0.5 * (z**2).sum(2)
+    log_posterior = -0.5 * (epsilon**2 + z_log_var[:, None]).sum(2)
+    log_weights = log_p + log_prior - log_posterior
+    weighted: Float64 = np.logaddexp.reduce(log_weights, axis=1) - np.log(draws)
+    return weighted
+
+
+def _log_gaussian_pixels(images: Float32, decoded: Float32, likelihood: Likelihood) -> Float64:
+    log_var = np.array(likelihood.log_var).reshape(-1, 1, 1)
+    squared = (images - decoded).astype(np.float64) ** 2 * np.exp(-log_var)
+    log_p: Float64 = -0.5 * (squared + log_var + np.log(2 * np.pi)).sum((2, 3, 4))
+    return log_p

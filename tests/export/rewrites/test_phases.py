@@ -1,0 +1,61 @@
+"""A transposed convolution as four ordinary ones computes the same."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import helper
+from tests.export.rewrites.layers import (
+    QUICK,
+    UpsamplingLayer,
+    assert_same,
+    make_model,
+    operators,
+    random_weights,
+    upsampling_layers,
+)
+
+from vae_export.rewrites import rewrite
+
+
+@QUICK
+@given(
+    up=upsampling_layers(),
+    channels=st.integers(1, 6),
+    out=st.integers(1, 6),
+    height=st.integers(1, 7),
+    width=st.integers(1, 7),
+    activation=st.sampled_from(["Relu", "Sigmoid", "LeakyRelu", None]),
+    seed=st.integers(0, 99),
+)
+def test_transposed_convolutions_become_phases(
+    up: UpsamplingLayer,
+    channels: int,
+    out: int,
+    height: int,
+    width: int,
+    activation: str | None,
+    seed: int,
+) -> None:
+    weights = random_weights(seed, w=(channels, out, *up.kernel), b=(out,))
+    if activation is None:
+        nodes = [up.node("y")]
+    else:
+        nodes = [up.node("u"), helper.make_node(activation, ["u"], ["y"])]
+    shape = (channels, height, width)
+    before = make_model(nodes, weights, shape)
+    after = rewrite(before)
+    assert after is not None
+    assert "ConvTranspose" not in operators(after)
+    assert_same(before, after, shape)
+
+
+def test_phases_of_unknown_size_are_interleaved_too() -> None:
+    weights = random_weights(0, w=(3, 4, 3, 3), b=(4,))
+    before = make_model(
+        [UpsamplingLayer([3, 3], [0, 0, 1, 1], [0, 0]).node("y")], weights, (3, 5, 6)
+    )
+    for dim, name in zip(before.graph.input[0].type.tensor_type.shape.dim[2:], "hw", strict=True):
+        dim.dim_param = name
+    after = rewrite(before)
+    assert after is not None
+    assert "DepthToSpace" in operators(after)
+    assert_same(before, after, (3, 5, 6))

@@ -1,0 +1,29 @@
+"""Where each label's images lie in latent space, as the bundle has it."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from tests.export.toys import dense_vae
+
+from vae_export import export_bundle
+from vae_runtime.arrays import UInt8
+
+
+def test_labels_give_concepts(tmp_path: Path, digits: UInt8, digit_labels: UInt8) -> None:
+    encoder, decoder = dense_vae((1, 28, 28), 2)
+    bundle = export_bundle(
+        encoder,
+        decoder,
+        image_shape=(1, 28, 28),
+        latent_dim=2,
+        output=tmp_path / "x.vae",
+        images=digits,
+        labels=digit_labels.tolist(),
+    )
+    assert set(bundle.labels) == {str(label) for label in np.unique(digit_labels)}
+    assert sum(label.count for label in bundle.labels.values()) == len(digits)
+    fours = torch.from_numpy(digits[digit_labels == 4]).float() / 255
+    with torch.no_grad():
+        z_mean, _ = encoder.eval()(fours)
+    np.testing.assert_allclose(bundle.labels["4"].mean, z_mean.mean(0).numpy(), atol=1e-5)

@@ -1,0 +1,63 @@
+"""A graph that isn't proven equal to torch is never written."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.export.toys import dense_vae
+from torch import Tensor, nn
+
+from vae_export import export_bundle
+from vae_export.parity import Difference, require
+from vae_runtime.errors import VAEError
+
+
+class DifferentWhenExported(nn.Module):
+    """Computes something else while it is exported."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        image = z.sigmoid().reshape(-1, 1, 1, 2)
+        return image / 2 if torch.compiler.is_exporting() else image
+
+
+class InFloat32(nn.Module):
+    """Insists on float32."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        value: Tensor = self.inner(x.float())
+        return value
+
+
+def test_a_graph_that_differs_from_torch_is_never_written(tmp_path: Path) -> None:
+    encoder, _ = dense_vae((1, 1, 2), 2)
+    with pytest.raises(VAEError, match=r"image differs from torch by 0.49.*nothing was written"):
+        export_bundle(
+            encoder,
+            DifferentWhenExported(),
+            image_shape=(1, 1, 2),
+            latent_dim=2,
+            output=tmp_path / "x.vae",
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_module_that_insists_on_float32_is_compared_in_float32(tmp_path: Path) -> None:
+    encoder, decoder = dense_vae((1, 8, 8), 2)
+    bundle = export_bundle(
+        InFloat32(encoder),
+        InFloat32(decoder),
+        image_shape=(1, 8, 8),
+        latent_dim=2,
+        output=tmp_path / "x.vae",
+    )
+    assert bundle.variants[0].parity["decoder"]["largest"] < 1e-6
+
+
+def test_a_difference_that_is_no_number_is_refused() -> None:
+    difference = Difference(largest=float("nan"), mean=0.0, torch=0.0, magnitude=1.0)
+    with pytest.raises(VAEError, match="image differs from torch by nan"):
+        require({"image": difference}, tolerance=1e-5)

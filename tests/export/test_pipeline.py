@@ -1,0 +1,110 @@
+"""What a bundle's files hold, and what keeps one from being written."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from tests.export.toys import dense_vae
+from torch import Tensor, nn
+
+import vae_runtime
+from vae_export import export_bundle, export_checkpoint
+from vae_export.pipeline import require_within_budget
+from vae_runtime.bundle import Bundle, GraphFile, Variant
+from vae_runtime.errors import VAEError
+from vae_train.checkpoint import load_checkpoint
+
+
+def test_check_npz_holds_what_torch_gave(checkpoint: Path, exported: Path) -> None:
+    saved = load_checkpoint(checkpoint).model
+    with np.load(exported / "check.npz", allow_pickle=False) as arrays, torch.no_grad():
+        assert arrays["images"].shape == (8, 1, 28, 28)
+        assert arrays["latents"].shape == (8, 2)
+        z_mean, z_log_var = saved.encoder(torch.from_numpy(arrays["images"]))
+        decoded = saved.decoder(torch.from_numpy(arrays["latents"]))
+        np.testing.assert_allclose(arrays["z_mean"], z_mean, atol=1e-6)
+        np.testing.assert_allclose(arrays["z_log_var"], z_log_var, atol=1e-6)
+        np.testing.assert_allclose(arrays["decoded"], decoded, atol=1e-6)
+
+
+def test_score_quantiles_are_the_runtimes_own_scores(checkpoint: Path, exported: Path) -> None:
+    images = load_checkpoint(checkpoint).heldout_images
+    with vae_runtime.load(exported, provider="cpu") as vae:
+        scores = vae.score(images)
+        assert vae.variant.score_quantiles
+        for quantile, value in vae.variant.score_quantiles.items():
+            assert value == pytest.approx(np.quantile(scores, float(quantile)), abs=1e-3)
+
+
+def test_every_variant_is_scored_with_its_own_graphs(checkpoint: Path, tmp_path: Path) -> None:
+    target, bundle = export_checkpoint(checkpoint, tmp_path / "b.vae", precisions=["int8"])
+    images = load_checkpoint(checkpoint).heldout_images
+    for variant in bundle.variants:
+        with vae_runtime.VAE(target, "cpu", variant=variant.name) as vae:
+            low_score = np.quantile(vae.score(images), 0.05)
+        assert variant.score_quantiles["0.05"] == pytest.approx(low_score, abs=1e-6)
+    changes = {variant.name: variant.elbo_change for variant in bundle.variants}
+    assert changes["fp32"] == 0
+    assert changes["int8"] != 0
+
+
+def test_int8_stays_inside_the_budget_and_is_smaller(checkpoint: Path, tmp_path: Path) -> None:
+    target, bundle = export_checkpoint(
+        checkpoint, tmp_path / "small.vae", precisions=["fp32", "int8"]
+    )
+    fp32 = bundle.variant_named("fp32")
+    int8 = bundle.variant_named("int8")
+    assert int8.elbo_change is not None
+    assert int8.elbo_change >= -0.3
+    assert int8.encoder.bytes < 0.4 * fp32.encoder.bytes
+    images = load_checkpoint(checkpoint).heldout_images[:37]
+    with vae_runtime.load(target, provider="cpu", precision="int8") as vae:
+        vae.check()
+        whole = vae.reconstruct(images)
+        one_by_one = [vae.reconstruct(image[None]) for image in images]
+    assert np.concatenate(one_by_one).tobytes() == whole.tobytes()
+    for file in (int8.encoder, int8.decoder):
+        model = onnx.load(target / file.file)
+        onnx.checker.check_model(model, full_check=True)
+        assert {p.key: p.value for p in model.metadata_props}["precision"] == "int8"
+
+
+def test_a_variant_beyond_the_budget_is_refused_with_its_figure() -> None:
+    graph = GraphFile("a.onnx", "", 0)
+    fp32 = Variant("fp32", "fp32", ("*",), graph, graph, {}, 0.0)
+    int8 = Variant("int8", "int8", (), graph, graph, {}, -0.5)
+    require_within_budget(Bundle(2, (1, 28, 28), (fp32, replace(int8, elbo_change=-0.29))))
+    with pytest.raises(
+        VAEError, match=r"int8 loses 0.50 nats of ELBO .* more than the 0.3 allowed"
+    ):
+        require_within_budget(Bundle(2, (1, 28, 28), (fp32, int8)))
+
+
+def test_a_decoder_without_sigmoid_is_refused(tmp_path: Path) -> None:
+    encoder, decoder = dense_vae((1, 8, 8), 2)
+    linear = nn.Sequential(*list(decoder)[:3], nn.Unflatten(1, (1, 8, 8)))
+    with pytest.raises(VAEError, match="sigmoid"):
+        export_bundle(
+            encoder, linear, image_shape=(1, 8, 8), latent_dim=2, output=tmp_path / "x.vae"
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_transposed_convolutions_of_one_dimension_are_left_alone(tmp_path: Path) -> None:
+    class Rows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.ConvTranspose1d(2, 4, 3, stride=2)
+
+        def forward(self, z: Tensor) -> Tensor:
+            rows: Tensor = self.up(z[:, :, None].expand(-1, -1, 4))
+            return rows[..., :-1].sigmoid()[:, None, :, :]
+
+    encoder, _ = dense_vae((1, 4, 8), 2)
+    bundle = export_bundle(
+        encoder, Rows(), image_shape=(1, 4, 8), latent_dim=2, output=tmp_path / "x.vae"
+    )
+    assert [variant.name for variant in bundle.variants] == ["fp32"]

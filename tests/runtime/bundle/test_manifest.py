@@ -1,0 +1,63 @@
+"""Every wrong field of bundle.json is one error that names it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+from vae_runtime import BundleError
+from vae_runtime.bundle import read_bundle, to_json
+
+
+def change(bundle: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
+    manifest = bundle / "bundle.json"
+    values = json.loads(manifest.read_text())
+    edit(values)
+    manifest.write_text(json.dumps(values))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (lambda v: v.update(schema=2), "schema 2 is not supported"),
+        (lambda v: v.pop("schema"), "'schema'"),
+        (lambda v: v.update(latent_dim="2"), "'latent_dim'"),
+        (lambda v: v.update(latent_dim=0), "latent_dim positive"),
+        (lambda v: v.update(image_shape=[28, 28]), "image_shape"),
+        (lambda v: v.update(variants=[]), "'variants' is empty"),
+        (lambda v: v["variants"][0]["decoder"].update(file="../decoder.onnx"), "not a plain name"),
+        (lambda v: v["variants"][0]["decoder"].update(file="/etc/passwd"), "not a plain name"),
+        (lambda v: v["preprocess"].update(fit="squeeze"), "squeeze"),
+        (lambda v: v["likelihood"].update(name="poisson"), "poisson"),
+        (lambda v: v["labels"]["0"].update(mean=[0.0]), "2 numbers"),
+    ],
+)
+def test_a_wrong_manifest_names_the_field(
+    bundle: Path, edit: Callable[[dict[str, Any]], Any], reason: str
+) -> None:
+    change(bundle, edit)
+    with pytest.raises(BundleError, match=f"bundle.json: .*{reason}"):
+        read_bundle(bundle)
+
+
+def test_unknown_keys_are_ignored(bundle: Path) -> None:
+    change(bundle, lambda v: v.update(future={"a": 1}))
+    assert read_bundle(bundle).latent_dim == 2
+
+
+def test_writing_and_reading_a_manifest_is_the_identity(bundle: Path) -> None:
+    first = read_bundle(bundle)
+    (bundle / "bundle.json").write_text(to_json(first))
+    assert read_bundle(bundle) == first

@@ -1,0 +1,66 @@
+"""Training as real processes: the commands, how they are started, and how they fail."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+TRAIN = [sys.executable, "-m", "vae_train"]
+EVALUATE = [sys.executable, "-c", "from vae_train.__main__ import evaluate; evaluate()"]
+# No test waits longer for a process, in seconds.
+TIMEOUT = 240
+
+
+def started(command: Sequence[str], folder: Path, first_line: str) -> "subprocess.Popen[str]":
+    """A process that has begun: its first line on stdout begins with `first_line`."""
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(first_line)
+    return process
+
+
+def finished(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """A process that has ended as it should."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        env=os.environ | (environment or {}),
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def failed(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    before_start: Callable[[], None] | None = None,
+) -> str:
+    """The one line that a process ends with, which must fail."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        env=os.environ | (environment or {}),
+        preexec_fn=before_start,
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr

@@ -1,0 +1,44 @@
+# The inner loop; `bash .ci/run` is the gate. Run `make setup` once.
+
+BIN = .venv/bin
+
+.PHONY: setup test test-fast lint format types bench model bundles docs-picture ci
+
+setup:
+	python3 -m venv .venv
+	$(BIN)/pip install "torch==2.13.0" -e ".[dev]"
+
+test:
+	$(BIN)/pytest -n 2 --dist loadfile
+
+test-fast:
+	$(BIN)/pytest -q tests/runtime
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format:
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types:
+	$(BIN)/mypy
+
+bench: runs/best/model.pt
+	$(BIN)/python -m benchmarks runs/best/model.pt
+
+runs/best/model.pt:
+	$(BIN)/vae-train --preset best --validation 5000 -o runs/best
+
+model: runs/best/model.pt
+	$(BIN)/python tools/make_digits.py runs/best/model.pt
+
+bundles:
+	$(BIN)/python tests/runtime/make_bundles.py
+
+docs-picture:
+	$(BIN)/vae-run grid -o docs/grid.png
+
+ci:
+	bash .ci/run

@@ -35,7 +35,7 @@ model: runs/best/model.pt
 	$(BIN)/python tools/make_digits.py runs/best/model.pt
 
 bundles:
-	$(BIN)/python tests/runtime/make_bundles.py
+	$(BIN)/python -m tests.runtime.make_bundles
 
 docs-picture:
 	$(BIN)/vae-run grid -o docs/grid.png

@@ -22,8 +22,10 @@ from vae_runtime.latent import labels as latent_labels
 from vae_runtime.latent import likelihood, places
 
 EMBEDDED_BUNDLE = Path(__file__).parent / "models" / "digits.vae"
-# Images in one chunk of a stream, and decodings that a score keeps in memory.
+# Images in one chunk of a stream.
 STREAM_CHUNK = 1024
+# Images that a score decodes at once.
+SCORE_CHUNK = 1024
 
 
 def load(
@@ -305,7 +307,7 @@ class VAE:
             raise ValueError(f"samples must be at least 1, not {samples}")
         array = check_images(images, self.image_shape)
         rng = np.random.default_rng(seed)
-        chunk = max(1, STREAM_CHUNK // samples)
+        chunk = max(1, SCORE_CHUNK // samples)
         scores = [np.empty(0)]
         for start in range(0, len(array), chunk):
             scores.append(self._score_chunk(array[start : start + chunk], samples, rng))
@@ -366,7 +368,7 @@ class VAE:
     def _log_likelihood(self, images: Float32, z: Float64) -> Float64:
         """log p(images | z) for images (N, C, H, W) and latents (N, K, D), (N, K)."""
         parts = []
-        draws = max(1, STREAM_CHUNK // len(images))
+        draws = max(1, SCORE_CHUNK // len(images))
         for start in range(0, z.shape[1], draws):
             some = z[:, start : start + draws]
             decoded = self.decode(some.reshape(-1, self.latent_dim))

@@ -84,18 +84,19 @@ def separate_last_convolution(editor: Editor) -> bool:
     horizontally, one with one-hot weights to channels (a, b, out), the two q summed. The channels
     between the steps are padded to whole blocks of onnxruntime's.
     """
-    for last in _last_convolutions(editor):
-        side = LARGE_BLOCK if last.phases_have_even_sides else SMALL_BLOCK
-        by_column_phase = []
-        for q in (0, 1):
-            by_row_phase = [_add_vertical(editor, last, p, q, side) for p in (0, 1)]
-            by_column_phase.append(editor.add("Add", by_row_phase))
-        parts = []
-        for q in (0, 1):
-            parts.append(_add_horizontal(editor, last, by_column_phase[q], q, side))
-        last.replace(editor, editor.add("Add", parts), side)
-        return True
-    return False
+    last = next(_last_convolutions(editor), None)
+    if last is None:
+        return False
+    side = LARGE_BLOCK if last.phases_have_even_sides else SMALL_BLOCK
+    by_column_phase = []
+    for q in (0, 1):
+        by_row_phase = [_add_vertical(editor, last, p, q, side) for p in (0, 1)]
+        by_column_phase.append(editor.add("Add", by_row_phase))
+    parts = []
+    for q in (0, 1):
+        parts.append(_add_horizontal(editor, last, by_column_phase[q], q, side))
+    last.replace(editor, editor.add("Add", parts), side)
+    return True
 
 
 def block_last_convolution(editor: Editor) -> bool:

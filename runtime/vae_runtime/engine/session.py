@@ -83,16 +83,14 @@ class BundleGraph:
         self._built: _Built | None = None
         self._lock = threading.Lock()
         self._lock_process = os.getpid()
-        # In a forked child, the parent's session: freeing it there may hang.
-        self._parents: _Built | None = None
+        # In a forked child, the parent's session is kept: freeing it there may hang.
+        self._kept_from_parent: _Built | None = None
 
     def __call__(self, array: Float32) -> tuple[Float32, ...]:
         built = self._ready()
         n = len(array)
-        if n == 1:
-            return tuple(self._run(built.session, array))
         chunk = self._chunk(n)
-        if n == chunk:
+        if 0 < n <= chunk:
             return tuple(self._run(built.session, array))
         return self._run_in_chunks(built, array, chunk)
 
@@ -170,7 +168,7 @@ class BundleGraph:
                 return built
             if built:
                 self._require_survives_fork()
-                self._parents = built
+                self._kept_from_parent = built
             helpers = self.threads - 1 if self.provider.name == CPU else 0
             built = _Built(process, self._build_session(), Workers(helpers))
             self._built = built

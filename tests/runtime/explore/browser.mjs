@@ -75,7 +75,7 @@ await page.check("input[name=how][value=add]");
 await page.click("#buttons button:nth-child(1)");
 await settled(page, (mean) => document.querySelector("#image").dataset.z !== mean.join(","), model.places["4"]);
 const moved = await at(page), strength = 0.5;
-moved.forEach((value, i) => assert.ok(Math.abs(value - model.places["4"][i] - strength * (model.labels["0"][i] - model.centre[i])) < 1e-9));
+moved.forEach((value, i) => assert.ok(Math.abs(value - model.places["4"][i] - strength * (model.labels["0"][i] - model.center[i])) < 1e-9));
 
 // A dropped image is encoded and rebuilt; one that is none gives an error on the page.
 const transfer = await page.evaluateHandle((bytes) => {

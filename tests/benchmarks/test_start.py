@@ -27,6 +27,7 @@ def run(module: str, *arguments: object) -> str:
     [
         "benchmarks",
         "benchmarks.processes",
+        "benchmarks.photographs",
         "benchmarks.quality",
         "benchmarks.recipes",
         "benchmarks.training",

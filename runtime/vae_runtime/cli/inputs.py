@@ -1,8 +1,10 @@
-"""Images that commands take: their argument, and reading them some at a time."""
+"""Images that commands take: their argument and options, and reading them some at a time."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,54 +13,157 @@ import click
 import numpy as np
 
 from vae_runtime.arrays import Float32
-from vae_runtime.cli.options import PATH, PreprocessOptions
+from vae_runtime.bundle import FITS, Fit, Preprocess
+from vae_runtime.cli.options import PATH, STDOUT, Function, add_as_record
 from vae_runtime.cli.progress import ProgressLine
+from vae_runtime.console import EXIT_FAILED
 from vae_runtime.errors import VAEError
-from vae_runtime.formats.images import read_images
+from vae_runtime.formats.images import NamedImage, read_image_bytes, read_images
 from vae_runtime.formats.latents import Latents
+from vae_runtime.latent.novelty import unknown_below
 
 if TYPE_CHECKING:
     from vae_runtime.vae import VAE
 
 READ_CHUNK = 1024  # Images.
+STDIN = STDOUT
 
-images_argument = click.argument("images", nargs=-1, required=True, type=PATH)
+PREPROCESS_OPTIONS = (
+    click.option(
+        "--fit",
+        type=click.Choice(FITS),
+        help="How a picture of another size is brought to the model's; default: the bundle's.",
+    ),
+    click.option("--invert", is_flag=True, help="Dark ink on light paper."),
+    click.option("--strict", is_flag=True, help="End at the first damaged file of a folder."),
+)
 
 
-def read_chunks(
-    vae: VAE, paths: Sequence[Path], preprocess: PreprocessOptions, limit: int | None = None
-) -> Iterator[tuple[list[str], Float32]]:
-    """Names and images (n, C, H, W) of all files and folders, 1,024 at a time; at most `limit`.
+@dataclass(frozen=True)
+class PreprocessOptions:
+    """--fit, --invert and --strict, as `preprocess_options` reads them."""
 
-    Raises VAEError where there is no image at all.
+    fit: Fit | None
+    invert: bool
+    strict: bool
+
+    def open(self, vae: VAE, paths: Sequence[Path], limit: int | None = None) -> ImageReader:
+        """The images of files and folders, of each at most `limit`, as `vae` takes them."""
+        own = vae.bundle.preprocess
+        preprocess = Preprocess(fit=self.fit or own.fit, invert=self.invert or own.invert)
+        return ImageReader(vae, paths, preprocess, self.strict, limit)
+
+
+@dataclass(frozen=True)
+class ImageOptions(PreprocessOptions):
+    """The argument IMAGES as well, as `image_options` reads it."""
+
+    images: tuple[Path, ...]
+
+    def open_images(self, vae: VAE, limit: int | None = None) -> ImageReader:
+        return self.open(vae, self.images, limit)
+
+
+def preprocess_options(command: Function) -> Function:
+    """Add --fit, --invert and --strict, which the command gets as `preprocess`."""
+    return add_as_record(command, "preprocess", PreprocessOptions, PREPROCESS_OPTIONS)
+
+
+def image_options(command: Function) -> Function:
+    """Add the argument IMAGES, --fit, --invert and --strict, which the command gets as `images`."""
+    argument = click.argument("images", nargs=-1, required=True, type=PATH)
+    return add_as_record(command, "images", ImageOptions, (argument, *PREPROCESS_OPTIONS))
+
+
+class ImageReader:
+    """Reads images once, by `chunks`, `read_all` or `encode_all`; - is an image file on stdin.
+
+    A damaged file of a folder is named on stderr and left out, unless it is `strict`;
+    `exit_status` says afterwards whether there was any. Images of the first chunk that the model
+    plainly doesn't know earn one line of warning.
     """
-    settings = preprocess.resolve(vae.bundle.preprocess)
-    images = islice(read_images(paths, vae.image_shape, settings), limit)
-    with ProgressLine() as progress:
-        while chunk := list(islice(images, READ_CHUNK)):
-            names = [item.name for item in chunk]
-            yield names, np.stack([item.image for item in chunk])
-            progress.advance(len(chunk))
-    if not progress.done:
-        raise VAEError(f"{paths[0]}: no images in it")
 
+    def __init__(
+        self,
+        vae: VAE,
+        paths: Sequence[Path],
+        preprocess: Preprocess,
+        strict: bool,
+        limit: int | None,
+    ) -> None:
+        self.vae = vae
+        self.paths = paths
+        self.preprocess = preprocess
+        self.strict = strict
+        self.limit = limit
+        self.damaged = 0
 
-def read_all(
-    vae: VAE, paths: Sequence[Path], preprocess: PreprocessOptions, limit: int | None = None
-) -> Float32:
-    """All the images at once, (N, C, H, W)."""
-    chunks = [images for _, images in read_chunks(vae, paths, preprocess, limit)]
-    return np.concatenate(chunks)
+    @property
+    def exit_status(self) -> int:
+        return EXIT_FAILED if self.damaged else 0
 
+    def chunks(self) -> Iterator[tuple[list[str], Float32]]:
+        """Names and images (n, C, H, W), at most 1,024 at a time.
 
-def encode_all(vae: VAE, paths: Sequence[Path], preprocess: PreprocessOptions) -> Latents:
-    """The latents of all files and folders, with the images' names."""
-    names: list[str] = []
-    means = []
-    log_vars = []
-    for chunk_names, images in read_chunks(vae, paths, preprocess):
-        z_mean, z_log_var = vae.encode(images)
-        names += chunk_names
-        means.append(z_mean)
-        log_vars.append(z_log_var)
-    return Latents(tuple(names), np.concatenate(means), np.concatenate(log_vars))
+        Raises VAEError where there is no image at all.
+        """
+        items = islice(self._items(), self.limit)
+        with ProgressLine() as progress:
+            while chunk := list(islice(items, READ_CHUNK)):
+                names = [item.name for item in chunk]
+                images = np.stack([item.image for item in chunk])
+                if not progress.done:
+                    self._warn_of_unknown(names, images)
+                yield names, images
+                progress.advance(len(chunk))
+        if self.damaged:
+            click.echo(f"left out {self.damaged} damaged", err=True)
+        if not progress.done:
+            raise VAEError(f"{self.paths[0]}: no images in it")
+
+    def read_all(self) -> Float32:
+        """All the images at once, (N, C, H, W)."""
+        return np.concatenate([images for _, images in self.chunks()])
+
+    def encode_all(self) -> Latents:
+        """The latents of all images, with their names."""
+        names: list[str] = []
+        means = []
+        log_vars = []
+        for chunk_names, images in self.chunks():
+            z_mean, z_log_var = self.vae.encode(images)
+            names += chunk_names
+            means.append(z_mean)
+            log_vars.append(z_log_var)
+        return Latents(tuple(names), np.concatenate(means), np.concatenate(log_vars))
+
+    def _items(self) -> Iterator[NamedImage]:
+        shape = self.vae.image_shape
+        on_damaged = None if self.strict else self._leave_out
+        for path in self.paths:
+            if path == STDIN:
+                content = sys.stdin.buffer.read()
+                yield NamedImage("-", read_image_bytes(content, shape, self.preprocess))
+            else:
+                yield from read_images([path], shape, self.preprocess, on_damaged=on_damaged)
+
+    def _leave_out(self, error: VAEError) -> None:
+        self.damaged += 1
+        click.echo(f"Warning: left out: {error}", err=True)
+
+    def _warn_of_unknown(self, names: Sequence[str], images: Float32) -> None:
+        limit = unknown_below(self.vae.variant.score_quantiles)
+        if limit is None:
+            return
+        scores = self.vae.score(images)
+        unknown = np.flatnonzero(scores < limit)
+        if not len(unknown):
+            return
+        first = unknown[0]
+        others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        advice = "try another --fit, or --invert for dark ink on light paper"
+        click.echo(
+            f"Warning: {names[first]}{others}: like nothing that the model knows "
+            f"(score {scores[first]:.0f} nats, {limit:.0f} is far off already); {advice}",
+            err=True,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import warnings
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vae_runtime.bundle import FITS, Fit, Preprocess
 from vae_runtime.engine.precision import PRECISIONS
 
 if TYPE_CHECKING:
@@ -92,18 +92,6 @@ class ModelOptions:
         return vae
 
 
-@dataclass(frozen=True)
-class PreprocessOptions:
-    """--fit and --invert, as `preprocess_options` reads them."""
-
-    fit: Fit | None
-    invert: bool
-
-    def resolve(self, default: Preprocess) -> Preprocess:
-        """What they ask for; where they don't, the bundle's own."""
-        return Preprocess(fit=self.fit or default.fit, invert=self.invert or default.invert)
-
-
 def model_options(command: Function) -> Function:
     """Add -m, --provider, --precision and --threads, which the command gets as `model`."""
     options = (
@@ -125,16 +113,7 @@ def model_options(command: Function) -> Function:
             help="Default: the CPUs this process may use.",
         ),
     )
-    return _as_one_record(command, "model", ModelOptions, options)
-
-
-def preprocess_options(command: Function) -> Function:
-    """Add --fit and --invert, which the command gets as `preprocess`."""
-    options = (
-        click.option("--fit", type=click.Choice(FITS), help="Default: the bundle's."),
-        click.option("--invert", is_flag=True, help="Dark ink on light paper."),
-    )
-    return _as_one_record(command, "preprocess", PreprocessOptions, options)
+    return add_as_record(command, "model", ModelOptions, options)
 
 
 def output_option(default: str) -> Decorator[Any]:
@@ -197,11 +176,11 @@ def drawn_seed(seed: int | None) -> int:
     return fresh
 
 
-def _as_one_record(
+def add_as_record(
     command: Function, name: str, record: type[Any], options: tuple[Decorator[Any], ...]
 ) -> Function:
     """Add options to a command, which gets their values as one `record`, called `name`."""
-    fields = record.__dataclass_fields__
+    fields = [field.name for field in dataclasses.fields(record)]
 
     @functools.wraps(command)
     def with_record(*arguments: Any, **values: Any) -> Any:

@@ -6,7 +6,7 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -48,16 +48,21 @@ class NamedImage:
 
 
 def read_images(
-    paths: Iterable[str | Path], shape: ImageShape, preprocess: Preprocess
+    paths: Iterable[str | Path],
+    shape: ImageShape,
+    preprocess: Preprocess,
+    *,
+    on_damaged: Callable[[VAEError], None] | None = None,
 ) -> Iterator[NamedImage]:
     """Every image of files and folders, brought to `shape` (C, H, W).
 
     Takes image files, IDX, .npy and .npz; a folder gives its image files, sorted, sub-folders
-    included. Raises VAEError naming the file that is missing, empty or none of these.
+    included. `on_damaged` is called for each damaged file of a folder, which is then left out.
+    Raises VAEError naming the file that is missing, empty or none of these.
     """
     for path in map(Path, paths):
         if path.is_dir():
-            yield from _read_folder(path, shape, preprocess)
+            yield from _read_folder(path, shape, preprocess, on_damaged)
             continue
         kind = _array_kind(path)
         if kind is None:
@@ -118,12 +123,24 @@ def _reason(error: BaseException) -> str:
     return f"a damaged image: {error}"
 
 
-def _read_folder(folder: Path, shape: ImageShape, preprocess: Preprocess) -> Iterator[NamedImage]:
+def _read_folder(
+    folder: Path,
+    shape: ImageShape,
+    preprocess: Preprocess,
+    on_damaged: Callable[[VAEError], None] | None,
+) -> Iterator[NamedImage]:
     files = image_files_in(folder)
     if not files:
         raise VAEError(f"{folder}: no images in this folder")
     for file in files:
-        yield NamedImage(_printable(file), read_image_file(file, shape, preprocess))
+        try:
+            image = read_image_file(file, shape, preprocess)
+        except VAEError as error:
+            if on_damaged is None:
+                raise
+            on_damaged(error)
+            continue
+        yield NamedImage(_printable(file), image)
 
 
 def _array_kind(path: Path) -> Literal["numpy", "idx"] | None:

@@ -13,14 +13,12 @@ from PIL import Image, ImageOps
 
 from vae_runtime.arrays import Float32, ImageShape
 from vae_runtime.bundle import Fit, Preprocess
+from vae_runtime.formats.handwriting import as_mnist
 
 MAX_UINT8 = np.float32(255)
 MAX_UINT16 = np.float32(65535)
+MIDDLE_GRAY = 128
 TRANSPARENT_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
-# MNIST scales a digit's ink box to 20 of its 28 pixels.
-MNIST_SIDE = 28
-MNIST_INK_SIDE = 20
-MIN_INK = 0.1
 
 Size = tuple[int, int]
 """Height and width."""
@@ -32,6 +30,8 @@ def prepare(picture: Image.Image, shape: ImageShape, preprocess: Preprocess) -> 
     Raises ValueError for values that have no scale.
     """
     upright = ImageOps.exif_transpose(picture)
+    if preprocess.fit == "mnist":
+        return _handwriting(upright, shape, preprocess.invert)
     # What is transparent becomes black in the end.
     pixels = _pixels(upright, shape[0], background=255 if preprocess.invert else 0)
     if preprocess.invert:
@@ -73,39 +73,48 @@ def stretch(pixels: Float32, size: Size) -> Float32:
     return np.stack(planes)
 
 
-def mnist(pixels: Float32, size: Size) -> Float32:
-    """As MNIST was made (LeCun et al. 1998, section III.A), for light ink on black (C, h, w).
-
-    The ink's box scaled to 20 of 28 pixels, its center of mass in the middle.
-    """
-    height, width = size
-    ink = pixels.max(0) > MIN_INK
-    if not ink.any():
-        return np.zeros((pixels.shape[0], height, width), np.float32)
-    rows = np.flatnonzero(ink.any(1))
-    columns = np.flatnonzero(ink.any(0))
-    box = pixels[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    target = (height * MNIST_INK_SIDE / MNIST_SIDE, width * MNIST_INK_SIDE / MNIST_SIDE)
-    inner = np.clip(_scaled(box, _largest_scale(box, target), size), 0, 1)
-    center_y, center_x = _center_of_mass(inner.sum(0))
-    top = _clamped(round(height / 2 - center_y), 0, height - inner.shape[1])
-    left = _clamped(round(width / 2 - center_x), 0, width - inner.shape[2])
-    return _on_black(inner, size, top, left)
-
-
+# "mnist" isn't one of them: it looks at the whole picture, see `vae_runtime.formats.handwriting`.
 FIT_FUNCTIONS: dict[Fit, Callable[[Float32, Size], Float32]] = {
     "contain": contain,
     "stretch": stretch,
     "crop": crop,
-    "mnist": mnist,
 }
+
+
+def _handwriting(picture: Image.Image, shape: ImageShape, is_dark_ink: bool) -> Float32:
+    """Fit "mnist": the ink that is found in the picture; `is_dark_ink` or found out."""
+    channels, height, width = shape
+    gray = _pixels(picture, 1, background=_paper_under(picture))[0]
+    image = as_mnist(gray, (height, width), dark_ink=True if is_dark_ink else None)
+    if image is None:
+        # What is no handwriting is shown to the model as it is, and scores as low as it should.
+        shown = 1 - gray if is_dark_ink else gray
+        image = np.clip(contain(shown[None], (height, width)), 0, 1)[0]
+    return np.repeat(image[None], channels, 0)
+
+
+def _paper_under(picture: Image.Image) -> int:
+    """What to lay under a transparent drawing so that it can be seen, 0 or 255."""
+    if not _is_transparent(picture):
+        return 0
+    values = np.asarray(picture.convert("LA"), np.float32)
+    opacity = values[..., 1]
+    total = float(opacity.sum())
+    if not total:
+        return 0
+    brightness = float((values[..., 0] * opacity).sum()) / total
+    return 255 if brightness < MIDDLE_GRAY else 0
+
+
+def _is_transparent(picture: Image.Image) -> bool:
+    return picture.mode in TRANSPARENT_MODES or "transparency" in picture.info
 
 
 def _pixels(picture: Image.Image, channels: int, background: int) -> Float32:
     """(C, H, W) float32 in [0, 1], on a `background` of 0 … 255."""
     if picture.mode.startswith("I") or picture.mode == "F":
         return _deep_pixels(picture, channels)
-    if picture.mode in TRANSPARENT_MODES or "transparency" in picture.info:
+    if _is_transparent(picture):
         rgba = picture.convert("RGBA")
         paper = Image.new("RGBA", rgba.size, (background, background, background, 255))
         picture = Image.alpha_composite(paper, rgba)
@@ -138,14 +147,6 @@ def _scaled(pixels: Float32, scale: float, limit: Size) -> Float32:
     scaled_height = _clamped(round(height * scale), 1, limit[0])
     scaled_width = _clamped(round(width * scale), 1, limit[1])
     return stretch(pixels, (scaled_height, scaled_width))
-
-
-def _center_of_mass(mass: Float32) -> tuple[float, float]:
-    height, width = mass.shape
-    total = float(mass.sum()) or 1.0
-    y = float(mass.sum(1) @ np.arange(height)) / total
-    x = float(mass.sum(0) @ np.arange(width)) / total
-    return y, x
 
 
 def _on_black(inner: Float32, size: Size, top: int, left: int) -> Float32:

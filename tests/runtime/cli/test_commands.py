@@ -2,12 +2,16 @@
 
 import json
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import click
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
+from tests.photographs import photograph
 from tests.runtime.helpers import Run
 
 from vae_runtime.cli import COMMANDS as REGISTERED
@@ -171,7 +175,6 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 def test_bad_input_is_one_clear_line_and_no_file(
     vae_run: Run, tmp_path: Path, arguments: list[object], status: int, reason: str
 ) -> None:
-    import re
 
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "nan.csv").write_text("name,z_mean_0,z_mean_1\na,nan,1\n")
@@ -241,3 +244,56 @@ def test_the_short_help_of_a_command_begins_its_own_help(name: str) -> None:
     assert found is not None
     assert found.name == name
     assert (found.help or "").startswith(REGISTERED[name].short_help)
+
+
+def test_a_photograph_needs_no_option(
+    vae_run: Run, tmp_path: Path, test_images: np.ndarray
+) -> None:
+    rng = np.random.default_rng(3)
+    (tmp_path / "photo.jpg").write_bytes(photograph(test_images[0], rng).jpeg)
+    done = vae_run("reconstruct", "photo.jpg")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = vae_run("score", "photo.jpg", "--threshold", "q0.01", "--check")
+    assert done.returncode == 0
+
+
+def test_what_the_model_does_not_know_earns_one_warning(vae_run: Run, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(noise).save(tmp_path / name)
+    for command in ("reconstruct", "encode", "plot"):
+        done = vae_run(command, "a.png", "b.png")
+        assert done.returncode == 0
+        assert re.match(
+            r"Warning: a.png and 1 more: like nothing that the model knows \(score -", done.stderr
+        )
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["score", "encode", "reconstruct", "plot"])
+def test_a_damaged_file_of_a_folder_is_left_out_named_and_counted(
+    vae_run: Run, tmp_path: Path, test_images: np.ndarray, command: str
+) -> None:
+    (tmp_path / "inbox").mkdir()
+    for i in range(3):
+        Image.fromarray(test_images[i]).save(tmp_path / "inbox" / f"{i}.png")
+    (tmp_path / "inbox" / "bad.png").write_bytes(b"no image")
+    done = vae_run(command, "inbox")
+    assert done.returncode == 1
+    assert "Warning: left out: inbox/bad.png: not an image" in done.stderr
+    assert "left out 1 damaged" in done.stderr
+    assert done.stdout.count("\n") >= 1
+    strict = vae_run(command, "inbox", "--strict", "-o", "x.csv" if command != "plot" else "x.png")
+    assert strict.returncode in (1, 2)
+    assert strict.stderr.count("\n") == 1
+
+
+def test_an_image_comes_from_stdin(tmp_path: Path, digit: Path, vae_run: Run) -> None:
+    expected = vae_run("encode", digit).stdout.splitlines()[1].split(",")[1:]
+    done = subprocess.run(
+        [sys.executable, "-m", "vae_runtime", "encode", "-"],
+        input=digit.read_bytes(),
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.stdout.decode().splitlines()[1].split(",") == ["-", *expected]

@@ -7,16 +7,14 @@ from pathlib import Path
 import click
 import numpy as np
 
-from vae_runtime.cli.inputs import images_argument, read_all
+from vae_runtime.cli.inputs import ImageOptions, image_options
 from vae_runtime.cli.options import (
     PATH,
     ModelOptions,
-    PreprocessOptions,
     finite,
     force_option,
     model_options,
     output_option,
-    preprocess_options,
     scale_option,
 )
 from vae_runtime.cli.output import is_sheet, write_images
@@ -24,28 +22,26 @@ from vae_runtime.formats.concepts import read_concept
 
 
 @click.command("edit")
-@images_argument
+@image_options
 @click.option("--add", help="A label of the bundle.")
 @click.option("--remove", help="A label of the bundle.")
 @click.option("--concept", type=PATH, help="A concept file that vae-run learn-concept wrote.")
 @click.option("--strength", type=float, callback=finite, default=1.0, show_default=True)
 @scale_option(2)
 @output_option("edit.png")
-@preprocess_options
 @force_option
 @model_options
 def command(
-    images: tuple[Path, ...],
+    images: ImageOptions,
     add: str | None,
     remove: str | None,
     concept: Path | None,
     strength: float,
     scale: int,
     output: Path,
-    preprocess: PreprocessOptions,
     force: bool,
     model: ModelOptions,
-) -> None:
+) -> int:
     """Add or remove a concept, such as "four".
 
     A picture shows each image beside its reconstruction and its edit; a .npy or a folder holds the
@@ -58,14 +54,16 @@ def command(
     if not (concept or add or remove):
         raise click.UsageError("say what to change with --add, --remove or --concept")
     vae = model.load()
-    originals = read_all(vae, images, preprocess)
+    reader = images.open_images(vae)
+    originals = reader.read_all()
     direction = None
     if concept:
         direction = read_concept(concept, vae.latent_dim)
     edited = vae.edit(originals, add=add, remove=remove, direction=direction, strength=strength)
     if not is_sheet(output):
         write_images([edited], edited.shape, output, scale=scale, force=force)
-        return
+        return reader.exit_status
     triples = np.stack([originals, vae.reconstruct(originals), edited], 1)
     tiles = triples.reshape(-1, *vae.image_shape)
     write_images([tiles], tiles.shape, output, columns=3, scale=scale)
+    return reader.exit_status

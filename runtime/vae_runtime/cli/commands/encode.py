@@ -7,15 +7,13 @@ from pathlib import Path
 
 import click
 
-from vae_runtime.cli.inputs import encode_all, images_argument
+from vae_runtime.cli.inputs import ImageOptions, image_options
 from vae_runtime.cli.options import (
     PATH,
     STDOUT,
     ModelOptions,
-    PreprocessOptions,
     is_stdout,
     model_options,
-    preprocess_options,
     require_suffix,
 )
 from vae_runtime.cli.output import announce
@@ -28,7 +26,7 @@ from vae_runtime.formats.latents import (
 
 
 @click.command("encode")
-@images_argument
+@image_options
 @click.option(
     "--output",
     "-o",
@@ -39,15 +37,13 @@ from vae_runtime.formats.latents import (
 @click.option(
     "--format", "kind", type=click.Choice(LATENT_FORMATS), default="csv", help="For stdout."
 )
-@preprocess_options
 @model_options
 def command(
-    images: tuple[Path, ...],
+    images: ImageOptions,
     output: Path,
     kind: LatentFormat,
-    preprocess: PreprocessOptions,
     model: ModelOptions,
-) -> None:
+) -> int:
     """Print or store the latents of images.
 
     IMAGES are image files, folders of them, IDX, .npy or .npz.
@@ -55,9 +51,11 @@ def command(
     Example: vae-run encode photos/ -o latents.csv
     """
     require_suffix(output, *("." + suffix for suffix in LATENT_FORMATS))
-    latents = encode_all(model.load(), images, preprocess)
+    reader = images.open_images(model.load())
+    latents = reader.encode_all()
     if is_stdout(output):
         sys.stdout.buffer.write(latents_bytes(latents, kind))
-        return
-    write_latents(latents, output)
-    announce(output)
+    else:
+        write_latents(latents, output)
+        announce(output)
+    return reader.exit_status

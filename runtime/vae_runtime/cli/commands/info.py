@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vae_runtime.bundle import read_graph
+from vae_runtime.bundle import Preprocess, read_graph
 from vae_runtime.cli.options import ModelOptions, json_option, model_options
 
 if TYPE_CHECKING:
@@ -31,10 +31,22 @@ def command(as_json: bool, model: ModelOptions) -> None:
         read_graph(vae.path, variant.decoder)
     vae.verify()
     if as_json:
-        click.echo(json.dumps({**vae.info, "variants": _variants(vae)}, indent=1))
+        click.echo(json.dumps(_values(vae), indent=1))
         return
     for name, value in _lines(vae):
         click.echo(f"{name:<11} {value}")
+
+
+def _values(vae: VAE) -> dict[str, Any]:
+    """What --json prints."""
+    preprocess = vae.bundle.preprocess
+    return {
+        **vae.info,
+        "preprocess": {"fit": preprocess.fit, "invert": preprocess.invert},
+        "score_quantiles": dict(vae.variant.score_quantiles),
+        "variants": _variants(vae),
+        "verified": True,
+    }
 
 
 def _variants(vae: VAE) -> list[dict[str, Any]]:
@@ -61,6 +73,7 @@ def _lines(vae: VAE) -> list[tuple[str, str]]:
         ("bundle", str(vae.path)),
         ("images", f"{height}×{width}, {channels} channel{plural}, {likelihood}"),
         ("latents", str(vae.latent_dim)),
+        ("fit", _fit(vae.bundle.preprocess)),
         ("labels", ", ".join(vae.labels) or "none"),
         ("provider", f"{vae.provider}, {vae.threads} threads"),
         ("precision", f"{vae.precision}: {vae.precision_reason}"),
@@ -73,6 +86,10 @@ def _lines(vae: VAE) -> list[tuple[str, str]]:
     lines.append(("producer", _joined(vae.bundle.producer)))
     lines.append(("verified", "every file"))
     return lines
+
+
+def _fit(preprocess: Preprocess) -> str:
+    return f"{preprocess.fit}, inverted" if preprocess.invert else preprocess.fit
 
 
 def _joined(values: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +10,12 @@ import click
 import numpy as np
 
 from vae_runtime.arrays import Float32
-from vae_runtime.cli.inputs import encode_all, images_argument
+from vae_runtime.cli.inputs import ImageOptions, image_options
 from vae_runtime.cli.options import (
     ModelOptions,
-    PreprocessOptions,
     force_option,
     model_options,
     output_option,
-    preprocess_options,
     scale_option,
 )
 from vae_runtime.cli.output import announce, write_images
@@ -34,7 +31,7 @@ LATENT_SUFFIXES = (".csv", ".json", ".npz")
 
 
 @click.command("interpolate")
-@images_argument
+@image_options
 @click.option(
     "--steps",
     type=click.IntRange(2, 1000),
@@ -48,17 +45,15 @@ LATENT_SUFFIXES = (".csv", ".json", ".npz")
     "--fps", type=click.IntRange(1, 50), default=12, show_default=True, help="For a .gif."
 )
 @output_option("interpolate.png")
-@preprocess_options
 @force_option
 @model_options
 def command(
-    images: tuple[Path, ...],
+    images: ImageOptions,
     steps: int,
     mode: PathMode,
     scale: int,
     fps: int,
     output: Path,
-    preprocess: PreprocessOptions,
     force: bool,
     model: ModelOptions,
 ) -> None:
@@ -70,9 +65,9 @@ def command(
     Example: vae-run interpolate four.png nine.png --steps 12 -o path.gif
     """
     vae = model.load()
-    ends = _ends(vae, images, preprocess)
+    ends = _ends(vae, images)
     if len(ends) < 2:
-        raise VAEError(f"a path needs two ends; {images[0]} gives {len(ends)}")
+        raise VAEError(f"a path needs two ends; {images.images[0]} gives {len(ends)}")
     paths = [vae.interpolate(first, last, steps, mode=mode) for first, last in pairwise(ends)]
     frames = np.concatenate(paths)
     if output.suffix.lower() == ".gif":
@@ -85,11 +80,12 @@ def command(
     write_images([frames], frames.shape, output, columns=steps, scale=scale, force=force)
 
 
-def _ends(vae: VAE, paths: Sequence[Path], preprocess: PreprocessOptions) -> Float32:
+def _ends(vae: VAE, images: ImageOptions) -> Float32:
     """The latents (N, D) between which paths run."""
+    paths = images.images
     if len(paths) == 1 and _holds_latents(paths[0], vae.latent_dim):
         return read_latents(paths[0], vae.latent_dim)
-    return encode_all(vae, paths, preprocess).z_mean
+    return images.open_images(vae).encode_all().z_mean
 
 
 def _holds_latents(path: Path, latent_dim: int) -> bool:

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import click
 
-from vae_runtime.cli.inputs import encode_all
+from vae_runtime.cli.inputs import PreprocessOptions, preprocess_options
 from vae_runtime.cli.options import (
     PATH,
     ModelOptions,
-    PreprocessOptions,
     model_options,
-    preprocess_options,
 )
 from vae_runtime.cli.output import announce
 from vae_runtime.formats.concepts import write_concept
@@ -58,8 +56,8 @@ def command(
     Example: vae-run learn-concept --with smiling/ --without neutral/ -o smile.json
     """
     vae = model.load()
-    z_with = encode_all(vae, (with_folder,), preprocess).z_mean
-    z_without = encode_all(vae, (without_folder,), preprocess).z_mean
+    z_with = preprocess.open(vae, [with_folder]).encode_all().z_mean
+    z_without = preprocess.open(vae, [without_folder]).encode_all().z_mean
     concept = direction(z_with, z_without)
     write_concept(concept, len(z_with), len(z_without), output)
     announce(output)

@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vae_runtime.charts import scatter
-from vae_runtime.cli.inputs import encode_all, images_argument
+from vae_runtime.cli.inputs import ImageOptions, image_options
 from vae_runtime.cli.options import (
     PATH,
     ModelOptions,
-    PreprocessOptions,
     model_options,
     number_pair,
-    preprocess_options,
     require_suffix,
 )
 from vae_runtime.cli.output import write_picture
@@ -26,7 +24,7 @@ from vae_runtime.formats.idx import read_idx
 
 
 @click.command("plot")
-@images_argument
+@image_options
 @click.option(
     "--labels", type=PATH, help="An IDX file of labels; else the folder that an image lies in."
 )
@@ -39,16 +37,14 @@ from vae_runtime.formats.idx import read_idx
     show_default=True,
     help="The two latent dimensions to show.",
 )
-@preprocess_options
 @model_options
 def command(
-    images: tuple[Path, ...],
+    images: ImageOptions,
     labels: Path | None,
     output: Path,
     axes: tuple[int, int],
-    preprocess: PreprocessOptions,
     model: ModelOptions,
-) -> None:
+) -> int:
     """Scatter images in latent space, colored by label.
 
     The label is that of --labels, else the name of the folder that an image lies in.
@@ -62,11 +58,13 @@ def command(
         raise click.UsageError(
             f"--axes {axes[0]},{axes[1]}: two of the latent dimensions 0 … {last}"
         )
-    latents = encode_all(vae, images, preprocess)
+    reader = images.open_images(vae)
+    latents = reader.encode_all()
     names = _folder_names(latents.names)
     if labels:
         names = _stored_labels(labels, len(latents.names))
     write_picture(scatter(latents.z_mean[:, list(axes)], names, axes=axes), output)
+    return reader.exit_status
 
 
 def _folder_names(image_names: tuple[str, ...]) -> NDArray[Any]:

@@ -7,14 +7,12 @@ from pathlib import Path
 import click
 import numpy as np
 
-from vae_runtime.cli.inputs import images_argument, read_all
+from vae_runtime.cli.inputs import ImageOptions, image_options
 from vae_runtime.cli.options import (
     ModelOptions,
-    PreprocessOptions,
     force_option,
     model_options,
     output_option,
-    preprocess_options,
     scale_option,
 )
 from vae_runtime.cli.output import is_sheet, write_images
@@ -23,7 +21,7 @@ MAX_PAIRS_PER_ROW = 10
 
 
 @click.command("reconstruct")
-@images_argument
+@image_options
 @click.option(
     "--limit",
     type=click.IntRange(1),
@@ -33,18 +31,16 @@ MAX_PAIRS_PER_ROW = 10
 )
 @scale_option(2)
 @output_option("reconstruct.png")
-@preprocess_options
 @force_option
 @model_options
 def command(
-    images: tuple[Path, ...],
+    images: ImageOptions,
     limit: int,
     scale: int,
     output: Path,
-    preprocess: PreprocessOptions,
     force: bool,
     model: ModelOptions,
-) -> None:
+) -> int:
     """Draw images beside their reconstructions.
 
     A .npy or a folder holds the reconstructions alone, in the order of the images.
@@ -53,11 +49,14 @@ def command(
     """
     vae = model.load()
     if not is_sheet(output):
-        result = vae.reconstruct(read_all(vae, images, preprocess))
+        reader = images.open_images(vae)
+        result = vae.reconstruct(reader.read_all())
         write_images([result], result.shape, output, scale=scale, force=force)
-        return
-    originals = read_all(vae, images, preprocess, limit)
+        return reader.exit_status
+    reader = images.open_images(vae, limit)
+    originals = reader.read_all()
     pairs = np.stack([originals, vae.reconstruct(originals)], 1)
     tiles = pairs.reshape(-1, *vae.image_shape)
     columns = 2 * min(MAX_PAIRS_PER_ROW, len(pairs))
     write_images([tiles], tiles.shape, output, columns=columns, scale=scale)
+    return reader.exit_status

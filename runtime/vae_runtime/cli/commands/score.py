@@ -13,15 +13,13 @@ from typing import Any
 import click
 import numpy as np
 
-from vae_runtime.cli.inputs import images_argument, read_chunks
+from vae_runtime.cli.inputs import ImageOptions, image_options
 from vae_runtime.cli.options import (
     PATH,
     STDOUT,
     ModelOptions,
-    PreprocessOptions,
     json_option,
     model_options,
-    preprocess_options,
     require_suffix,
 )
 from vae_runtime.cli.output import write_text
@@ -34,7 +32,7 @@ Row = dict[str, Any]
 
 
 @click.command("score")
-@images_argument
+@image_options
 @click.option(
     "--samples",
     type=click.IntRange(1),
@@ -61,17 +59,15 @@ Row = dict[str, Any]
     help="A .csv file, with --json a .json file.  [default: stdout]",
 )
 @json_option
-@preprocess_options
 @model_options
 def command(
-    images: tuple[Path, ...],
+    images: ImageOptions,
     samples: int,
     seed: int,
     threshold: str | None,
     fails_on_anomaly: bool,
     output: Path,
     as_json: bool,
-    preprocess: PreprocessOptions,
     model: ModelOptions,
 ) -> int:
     """Score images by their ELBO; find anomalies.
@@ -90,14 +86,15 @@ def command(
         min_score = _threshold_nats(threshold, vae.variant.score_quantiles)
     rng = np.random.default_rng(seed)
     rows: list[Row] = []
-    for names, chunk in read_chunks(vae, images, preprocess):
+    reader = images.open_images(vae)
+    for names, chunk in reader.chunks():
         scores = vae.score(chunk, samples=samples, seed=rng).tolist()
         for name, score in zip(names, scores, strict=True):
             rows.append(_row(name, score, min_score))
     write_text(_json_text(rows) if as_json else _csv_text(rows), output)
     if fails_on_anomaly and any(row["anomaly"] for row in rows):
         return EXIT_ANOMALY
-    return 0
+    return reader.exit_status
 
 
 def _row(name: str, score: float, min_score: float | None) -> Row:

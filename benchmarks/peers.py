@@ -13,6 +13,7 @@ import torch
 
 import vae_runtime
 from vae_runtime.arrays import Float32
+from vae_runtime.bundle import GraphPrecision
 from vae_runtime.engine.providers import CPU
 from vae_train.checkpoint import load_checkpoint
 
@@ -62,7 +63,8 @@ def build(name: str, subject: Subject, method: Method, threads: int) -> Run:
 
 
 def _ours(bundle: Path, method: Method, threads: int, precision: str) -> Run:
-    vae = vae_runtime.load(bundle, provider="cpu", precision=precision, threads=threads)
+    graph_precision: GraphPrecision = "int8" if precision == "int8" else "fp32"
+    vae = vae_runtime.load(bundle, provider="cpu", precision=graph_precision, threads=threads)
     return vae.decode if method == "decode" else vae.encode
 
 

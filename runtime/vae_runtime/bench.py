@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from vae_runtime.bundle import GraphPrecision
 from vae_runtime.engine.cpu import cpu_name
 from vae_runtime.vae import VAE
 
@@ -33,7 +34,7 @@ def machine() -> dict[str, Any]:
 
 
 def measure(
-    path: Path, precisions: Sequence[str], provider: str, threads: int, seconds: float
+    path: Path, precisions: Sequence[GraphPrecision], provider: str, threads: int, seconds: float
 ) -> Iterator[dict[str, Any]]:
     """One row per precision, thread count, batch and method, each measured for `seconds`."""
     rng = np.random.default_rng(0)

@@ -92,7 +92,7 @@ def with_axes(pixels: Pixels, points: Sequence[float], axes: tuple[int, int]) ->
         text.write((GRID_MARGIN - 4, GRID_TOP + y), value, anchor="rm")
     text.write((GRID_MARGIN + tiles.width / 2, height - 4), f"z[{axes[0]}]", anchor="md")
     text.write((GRID_MARGIN - 4, GRID_TOP - 4), f"z[{axes[1]}]", anchor="rd")
-    return np.asarray(picture)
+    return Pixels(np.asarray(picture))
 
 
 def scatter(
@@ -140,7 +140,7 @@ class _Chart:
         self.text = _Text(self.draw, "black", _font(TEXT_SIZE))
 
     def pixels(self) -> Pixels:
-        return np.asarray(self.picture)
+        return Pixels(np.asarray(self.picture))
 
     def draw_axes(self, x_label: str, y_label: str) -> None:
         for value in self.x.ticks():

@@ -61,7 +61,7 @@ def require_extra(command: str, extra: str, modules: Sequence[str]) -> None:
         try:
             importlib.import_module(module)
         except ModuleNotFoundError:
-            _fail(f'{command} needs {module}: pip install "vae-edge[{extra}]"', EXIT_FAILED)
+            _fail(f'{command} needs {module}: pip install ".[{extra}]"', EXIT_FAILED)
 
 
 def _open_closed_streams() -> None:

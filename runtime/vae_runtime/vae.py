@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from vae_runtime import check as parity_check
 from vae_runtime.arrays import Float32, Float64, check_count, check_images, check_latents
-from vae_runtime.bundle import Bundle, Label, Variant, read_bundle
+from vae_runtime.bundle import Bundle, Fit, Label, Preprocess, Variant, read_bundle
 from vae_runtime.engine.cpu import default_threads
-from vae_runtime.engine.precision import choose_precision
+from vae_runtime.engine.precision import Precision, choose_precision
 from vae_runtime.engine.providers import CPU, Provider, resolve
 from vae_runtime.engine.session import BundleGraph
+from vae_runtime.formats.pictures import save_picture
+from vae_runtime.formats.sheets import Pixels, sheet, shown_scale
 from vae_runtime.latent import labels as latent_labels
 from vae_runtime.latent import likelihood, places
+from vae_runtime.sources import ImageSource, images_from
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 EMBEDDED_BUNDLE = Path(__file__).parent / "models" / "digits.vae"
 # Images in one chunk of a stream.
@@ -32,7 +38,7 @@ def load(
     path: str | os.PathLike[str] | None = None,
     *,
     provider: str = "auto",
-    precision: str = "fp32",
+    precision: Precision = "fp32",
     threads: int | None = None,
     provider_options: Mapping[str, Any] | None = None,
 ) -> VAE:
@@ -60,7 +66,7 @@ class VAE:
         self,
         path: str | os.PathLike[str],
         provider: str = "auto",
-        precision: str = "fp32",
+        precision: Precision = "fp32",
         threads: int | None = None,
         provider_options: Mapping[str, Any] | None = None,
         *,
@@ -104,6 +110,16 @@ class VAE:
         return (
             f"<VAE {name}: {self.latent_dim} latents, images {self.image_shape}, {self.provider}>"
         )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the facts of `info`."""
+        import html
+
+        rows = []
+        for name, value in self.info.items():
+            if value and not isinstance(value, dict):
+                rows.append(f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>")
+        return f"<table>{''.join(rows)}</table>"
 
     def __enter__(self) -> VAE:
         return self
@@ -179,17 +195,58 @@ class VAE:
         (images,) = self._decoder(check_latents(z, self.latent_dim))
         return images
 
-    def encode(self, images: ArrayLike) -> tuple[Float32, Float32]:
+    def read(
+        self, source: ImageSource, *, fit: Fit | None = None, invert: bool | None = None
+    ) -> Float32:
+        """Images (N, C, H, W) float32 in [0, 1] from whatever holds them.
+
+        Takes a path, a folder, bytes of an image file, an open one, a Pillow image, several of
+        these in a list, or an array with channels first or last. Pictures are brought to the
+        model's size by the bundle's preprocessing, or by `fit` and `invert`. `encode`,
+        `reconstruct`, `edit`, `score` and `learn_concept` take all of that too. Raises VAEError
+        for a file that is missing or no image, ValueError and TypeError for arrays that don't fit.
+        """
+        own = self.bundle.preprocess
+        preprocess = Preprocess(
+            fit=own.fit if fit is None else fit, invert=own.invert if invert is None else invert
+        )
+        return images_from(source, self.image_shape, preprocess)
+
+    def show(
+        self, images: ArrayLike, *, columns: int | None = None, scale: int | None = None
+    ) -> Image.Image:
+        """A sheet of images (N, C, H, W) as a Pillow image, which a notebook displays.
+
+        `columns` None makes it as square as it gets, `scale` None some 600 pixels wide.
+        """
+        from PIL import Image
+
+        return Image.fromarray(self._sheet(images, columns, scale))
+
+    def save(
+        self,
+        images: ArrayLike,
+        path: str | os.PathLike[str],
+        *,
+        columns: int | None = None,
+        scale: int | None = None,
+    ) -> None:
+        """Write a sheet of images (N, C, H, W) as .png, .jpg, .webp or .gif; see `show`.
+
+        Raises VAEError for another suffix or a file that cannot be written.
+        """
+        save_picture(self._sheet(images, columns, scale), path)
+
+    def encode(self, images: ImageSource) -> tuple[Float32, Float32]:
         """Images -> z_mean and z_log_var, each (N, D) float32.
 
-        The posterior's variance is exp(z_log_var). Takes (N, C, H, W), for one channel also (N, H,
-        W) and (H, W); float in [0, 1] or uint8. Raises ValueError for other shapes and values,
-        TypeError for another dtype.
+        The posterior's variance is exp(z_log_var). `images` are what `read` takes. Raises
+        ValueError for arrays of other shapes and values, TypeError for another dtype.
         """
-        z_mean, z_log_var = self._encoder(check_images(images, self.image_shape))
+        z_mean, z_log_var = self._encoder(self._images(images))
         return z_mean, z_log_var
 
-    def reconstruct(self, images: ArrayLike) -> Float32:
+    def reconstruct(self, images: ImageSource) -> Float32:
         """decode(z_mean) of the images: (N, C, H, W) float32 in [0, 1]."""
         z_mean, _ = self.encode(images)
         return self.decode(z_mean)
@@ -229,20 +286,20 @@ class VAE:
         return self.decode(z).reshape(n, n, *self.image_shape)
 
     def interpolate(
-        self, z_a: ArrayLike, z_b: ArrayLike, steps: int, *, mode: places.PathMode = "linear"
+        self, z_a: ArrayLike, z_b: ArrayLike, steps: int = 10, *, mode: places.PathMode = "linear"
     ) -> Float32:
         """Images (steps, C, H, W) on the path between two latents (D,), both ends included.
 
-        `mode` is "linear" or "spherical" (which keeps the distance to the origin, where
-        high-dimensional latents lie).
+        A label in place of a latent is the place where images look most like it. `mode` is "linear"
+        or "spherical" (which keeps the distance to the origin, where high-dimensional latents lie).
         """
-        first = self._one_latent(z_a).astype(np.float64)
-        last = self._one_latent(z_b).astype(np.float64)
+        first = self._place(z_a)
+        last = self._place(z_b)
         return self.decode(places.path(first, last, steps, mode))
 
     def edit(
         self,
-        images: ArrayLike,
+        images: ImageSource,
         *,
         add: str | None = None,
         remove: str | None = None,
@@ -264,7 +321,7 @@ class VAE:
             raise ValueError("a concept needs a label to add or to remove")
         return self.label_mean(add) - self.label_mean(remove)
 
-    def learn_concept(self, with_it: ArrayLike, without: ArrayLike) -> Float64:
+    def learn_concept(self, with_it: ImageSource, without: ImageSource) -> Float64:
         """The direction (D,) that images `with_it` have and those `without` don't.
 
         Both (N, C, H, W), at least one image. Raises ValueError for none.
@@ -285,16 +342,27 @@ class VAE:
         return latent_labels.label_mean(self.labels, None if label is None else str(label))
 
     def sample_label(
-        self, label: str, n: int, *, seed: int | None = None, temperature: float = 0.1
+        self,
+        label: str | Sequence[str],
+        n: int,
+        *,
+        seed: int | None = None,
+        temperature: float = 0.1,
     ) -> Float32:
-        """n images of one label, (n, C, H, W); see `latent.labels.draw_label`."""
+        """n images of a label, or of each of several, (n, C, H, W).
+
+        See `vae_runtime.latent.labels.draw_label` for the temperature.
+        """
         rng = np.random.default_rng(seed)
         count = check_count(n)
-        z = latent_labels.draw_label(self.labels, str(label), count, rng, temperature)
-        return self.decode(z)
+        names = label if isinstance(label, list | tuple) else [label]
+        draws = []
+        for name in names:
+            draws.append(latent_labels.draw_label(self.labels, str(name), count, rng, temperature))
+        return self.decode(np.concatenate(draws))
 
     def score(
-        self, images: ArrayLike, *, samples: int = 1, seed: int | np.random.Generator = 0
+        self, images: ImageSource, *, samples: int = 1, seed: int | np.random.Generator = 0
     ) -> Float64:
         """The ELBO of each image in nats, (N,); higher is better.
 
@@ -305,13 +373,33 @@ class VAE:
         """
         if samples < 1:
             raise ValueError(f"samples must be at least 1, not {samples}")
-        array = check_images(images, self.image_shape)
+        array = self._images(images)
         rng = np.random.default_rng(seed)
         chunk = max(1, SCORE_CHUNK // samples)
         scores = [np.empty(0)]
         for start in range(0, len(array), chunk):
             scores.append(self._score_chunk(array[start : start + chunk], samples, rng))
         return np.concatenate(scores)
+
+    def _images(self, images: ImageSource) -> Float32:
+        # Arrays of the right shape, the most frequent case, take no detour.
+        if isinstance(images, np.ndarray) and images.shape[1:] == self.image_shape:
+            return check_images(images, self.image_shape)
+        return self.read(images)
+
+    def _sheet(self, images: ArrayLike, columns: int | None, scale: int | None) -> Pixels:
+        tiles = np.asarray(images, np.float32)
+        if tiles.shape[-3:] != self.image_shape:
+            raise ValueError(
+                f"images of shape {tiles.shape} don't end in the model's {self.image_shape}"
+            )
+        if tiles.ndim == 5 and columns is None:
+            # A grid (rows, columns, C, H, W) keeps its columns.
+            columns = tiles.shape[1]
+        tiles = tiles.reshape(-1, *self.image_shape)
+        if scale is None:
+            scale = shown_scale(tiles, columns)
+        return sheet(tiles, columns, scale=scale, gap=1)
 
     def _graphs(self, provider: Provider) -> tuple[BundleGraph, BundleGraph]:
         image = self.image_shape
@@ -347,6 +435,13 @@ class VAE:
         if add is not None or remove is not None:
             raise ValueError("a direction excludes labels to add and to remove")
         return self._one_latent(direction).astype(np.float64)
+
+    def _place(self, z_or_label: ArrayLike) -> Float64:
+        """A latent (D,), or the purest place of a label."""
+        if isinstance(z_or_label, str):
+            latent_labels.require_label(self.labels, z_or_label)
+            return np.array(latent_labels.purest_place(self.labels, z_or_label))
+        return self._one_latent(z_or_label).astype(np.float64)
 
     def _one_latent(self, z: ArrayLike) -> Float32:
         latents = check_latents(z, self.latent_dim)

@@ -70,7 +70,7 @@ def test_without_torch_it_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('no torch', name='torch')")
     result = run_export("model.pt", cwd=tmp_path)
     assert result.returncode == 1
-    assert 'pip install "vae-edge[export]"' in result.stderr
+    assert 'pip install ".[export]"' in result.stderr
     assert result.stderr.count("\n") == 1
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageSequence
 
 from vae_runtime import charts
+from vae_runtime.formats.sheets import Pixels
 
 BLUE = (31, 119, 180)
 ORANGE = (255, 127, 14)
@@ -44,7 +45,7 @@ def test_a_chart_without_values_is_drawn_all_the_same() -> None:
 
 
 def test_axes_are_written_beside_a_grid(tmp_path: Path) -> None:
-    tiles = np.full((60, 60), 255, np.uint8)
+    tiles = Pixels(np.full((60, 60), 255, np.uint8))
     pixels = charts.with_axes(tiles, [-1.0, 1.0], (0, 1))
     assert pixels.shape == (60 + charts.GRID_TOP + charts.GRID_MARGIN, 60 + charts.GRID_MARGIN)
     np.testing.assert_array_equal(

@@ -128,7 +128,7 @@ def test_without_the_extra_it_says_what_to_install(
     (tmp_path / f"{module}.py").write_text(absent)
     environment = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     message = failed(command, tmp_path, environment=environment)
-    assert f'{name} needs {module}: pip install "vae-edge[train]"' in message
+    assert f'{name} needs {module}: pip install ".[train]"' in message
 
 
 def test_kill_9_leaves_a_checkpoint_that_resumes(sample_folder: Path, tmp_path: Path) -> None:

@@ -10,10 +10,13 @@ from vae_runtime.errors import BundleError
 
 Fit = Literal["contain", "stretch", "crop", "mnist"]
 LikelihoodName = Literal["bernoulli", "gaussian"]
+GraphPrecision = Literal["fp32", "int8"]
 FITS: tuple[Fit, ...] = get_args(Fit)
 LIKELIHOODS: tuple[LikelihoodName, ...] = get_args(LikelihoodName)
 
 ANY_PROVIDER = "*"
+# Numbers of a long vector that a repr shows.
+SHOWN_LATENTS = 4
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Variant:
     """
 
     name: str
-    precision: str
+    precision: GraphPrecision
     providers: tuple[str, ...]
     encoder: GraphFile
     decoder: GraphFile
@@ -73,7 +76,7 @@ class Component:
     cov: tuple[tuple[float, ...], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Label:
     """Where the training images of one label lie in latent space.
 
@@ -85,6 +88,11 @@ class Label:
     mean: tuple[float, ...]
     cov: tuple[tuple[float, ...], ...]
     components: tuple[Component, ...]
+
+    def __repr__(self) -> str:
+        mean = ", ".join(f"{value:.2f}" for value in self.mean[:SHOWN_LATENTS])
+        more = ", …" if len(self.mean) > SHOWN_LATENTS else ""
+        return f"<Label of {self.count} images around ({mean}{more})>"
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,7 @@ class Preprocess:
             raise ValueError(f"the fit {self.fit!r} is not one of {', '.join(FITS)}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """A verified `bundle.json`; image_shape is (C, H, W)."""
 
@@ -130,8 +138,12 @@ class Bundle:
     training: Mapping[str, Any] = field(default_factory=dict)
     producer: Mapping[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        names = ", ".join(variant.name for variant in self.variants)
+        return f"<Bundle of {self.latent_dim} latents, images {self.image_shape}, {names}>"
+
     @property
-    def precisions(self) -> tuple[str, ...]:
+    def precisions(self) -> tuple[GraphPrecision, ...]:
         """Every precision that some variant has, each once."""
         return tuple(dict.fromkeys(variant.precision for variant in self.variants))
 

@@ -27,7 +27,7 @@ COMMANDS = {
     "encode": CommandEntry("encode", "Print or store the latents of images."),
     "reconstruct": CommandEntry("reconstruct", "Draw images beside their reconstructions."),
     "interpolate": CommandEntry("interpolate", "Morph one image into the next."),
-    "edit": CommandEntry("edit", 'Add or remove a concept, such as "four".'),
+    "edit": CommandEntry("edit", 'Add or remove a concept, such as "eight".'),
     "concepts": CommandEntry("concepts", "List the concepts of a bundle."),
     "learn-concept": CommandEntry("learn_concept", "Learn a concept from two folders of images."),
     "plot": CommandEntry("plot", "Scatter images in latent space, colored by label."),

@@ -14,7 +14,7 @@ import numpy as np
 
 from vae_runtime.arrays import Float32
 from vae_runtime.bundle import FITS, Fit, Preprocess
-from vae_runtime.cli.options import PATH, STDOUT, Function, add_as_record
+from vae_runtime.cli.options import PATH, STDIN, Function, add_as_record
 from vae_runtime.cli.progress import ProgressLine
 from vae_runtime.console import EXIT_FAILED
 from vae_runtime.errors import VAEError
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from vae_runtime.vae import VAE
 
 READ_CHUNK = 1024  # Images.
-STDIN = STDOUT
 
 PREPROCESS_OPTIONS = (
     click.option(
@@ -69,9 +68,9 @@ def preprocess_options(command: Function) -> Function:
     return add_as_record(command, "preprocess", PreprocessOptions, PREPROCESS_OPTIONS)
 
 
-def image_options(command: Function) -> Function:
+def image_options(command: Function, *, required: bool = True) -> Function:
     """Add the argument IMAGES, --fit, --invert and --strict, which the command gets as `images`."""
-    argument = click.argument("images", nargs=-1, required=True, type=PATH)
+    argument = click.argument("images", nargs=-1, required=required, type=PATH)
     return add_as_record(command, "images", ImageOptions, (argument, *PREPROCESS_OPTIONS))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vae_runtime.engine.precision import PRECISIONS
+from vae_runtime.engine.precision import PRECISIONS, Precision
 
 if TYPE_CHECKING:
     from vae_runtime.vae import VAE
@@ -22,6 +22,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Decorator = Callable[[Function], Function]
 
 STDOUT = Path("-")
+STDIN = Path("-")
 MAX_SEED_BITS = 31
 
 
@@ -72,7 +73,7 @@ class ModelOptions:
 
     bundle: Path | None
     provider: str
-    precision: str
+    precision: Precision
     threads: int | None
 
     def load(self) -> VAE:
@@ -128,15 +129,11 @@ def output_option(default: str) -> Decorator[Any]:
     )
 
 
-def scale_option(default: int) -> Decorator[Any]:
-    """--scale for a command that makes images."""
-    return click.option(
-        "--scale",
-        type=click.IntRange(1, 32),
-        default=default,
-        show_default=True,
-        help="Pixels per pixel.",
-    )
+scale_option = click.option(
+    "--scale",
+    type=click.IntRange(1, 32),
+    help="Pixels per pixel.  [default: a picture some 600 wide; 1 in a folder]",
+)
 
 
 force_option = click.option("--force", is_flag=True, help="Write into a folder that isn't empty.")

@@ -16,8 +16,9 @@ from vae_runtime.cli.progress import ProgressLine
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import atomic_file, atomic_folder, merging_folder
 from vae_runtime.formats.npy import write_npy
+from vae_runtime.formats.pictures import PICTURE_SUFFIXES, save_picture
 from vae_runtime.formats.png import save_png, write_png
-from vae_runtime.formats.sheets import Pixels, sheet
+from vae_runtime.formats.sheets import Pixels, sheet, shown_scale
 
 MAX_SHEET_TILES = 10_000
 
@@ -28,7 +29,8 @@ def write_images(
     output: Path,
     *,
     columns: int | None = None,
-    scale: int = 1,
+    scale: int | None = None,
+    gap: int = 0,
     force: bool = False,
 ) -> None:
     """Write chunks (k, C, H, W), together of `shape`, in the format that the suffix names.
@@ -37,7 +39,7 @@ def write_images(
     written.
     """
     if is_sheet(output):
-        _write_sheet(_with_progress(chunks, shape[0]), shape[0], output, columns, scale)
+        _write_sheet(_with_progress(chunks, shape[0]), shape[0], output, columns, scale, gap)
         return
     suffix = output.suffix.lower()
     if suffix == ".npy":
@@ -45,17 +47,17 @@ def write_images(
             write_npy(file, _with_progress(chunks, shape[0]), shape)
     elif suffix and not output.is_dir():
         raise VAEError(
-            f"{output}: an output ends in .png or .npy, or is a folder "
+            f"{output}: an output ends in {', '.join(PICTURE_SUFFIXES)} or .npy, or is a folder "
             "(one that exists, or has no dot)"
         )
     else:
-        _write_folder(_with_progress(chunks, shape[0]), shape[0], output, scale, force)
+        _write_folder(_with_progress(chunks, shape[0]), shape[0], output, scale or 1, force)
     announce(output)
 
 
 def is_sheet(output: Path) -> bool:
     """Whether all images go into one picture; an array or a folder holds each by itself."""
-    return is_stdout(output) or output.suffix.lower() == ".png"
+    return is_stdout(output) or output.suffix.lower() in PICTURE_SUFFIXES
 
 
 def write_picture(pixels: Pixels, output: Path) -> None:
@@ -63,9 +65,7 @@ def write_picture(pixels: Pixels, output: Path) -> None:
     if is_stdout(output):
         save_png(pixels, sys.stdout.buffer)
         return
-    if output.suffix.lower() != ".png":
-        raise VAEError(f"{output}: this picture is a PNG; give a name that ends in .png")
-    save_png(pixels, output)
+    save_picture(pixels, output)
     announce(output)
 
 
@@ -86,14 +86,21 @@ def announce(output: Path) -> None:
 
 
 def _write_sheet(
-    chunks: Iterable[Float32], n: int, output: Path, columns: int | None, scale: int
+    chunks: Iterable[Float32],
+    n: int,
+    output: Path,
+    columns: int | None,
+    scale: int | None,
+    gap: int,
 ) -> None:
     if n > MAX_SHEET_TILES:
         raise VAEError(
             f"{output}: a sheet holds up to {MAX_SHEET_TILES} images, not {n}; use .npy or a folder"
         )
     images = np.concatenate(list(chunks))
-    write_picture(sheet(images, columns, scale=scale), output)
+    if scale is None:
+        scale = shown_scale(images, columns)
+    write_picture(sheet(images, columns, scale=scale, gap=gap), output)
 
 
 def _write_folder(chunks: Iterable[Float32], n: int, output: Path, scale: int, force: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from vae_runtime.bundle import Bundle
+from vae_runtime.bundle import Bundle, GraphPrecision
 from vae_runtime.engine.cpu import instruction_sets
 from vae_runtime.engine.providers import CPU
 
@@ -17,7 +17,9 @@ INT8_INSTRUCTION_SETS = {"avx512_vnni", "avx_vnni", "avx512vnni", "asimddp", "i8
 ELBO_BUDGET = 0.3
 
 
-def choose_precision(requested: str, bundle: Bundle, provider: str) -> tuple[str, str]:
+def choose_precision(
+    requested: Precision, bundle: Bundle, provider: str
+) -> tuple[GraphPrecision, str]:
     """The precision to use and why. Raises ValueError for one that the bundle doesn't have."""
     if requested != "auto":
         if requested not in bundle.precisions:

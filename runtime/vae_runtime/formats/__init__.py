@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vae_runtime.formats.latents import read_latents as read_latents
     from vae_runtime.formats.latents import write_latents as write_latents
     from vae_runtime.formats.npy import write_npy as write_npy
+    from vae_runtime.formats.pictures import save_picture as save_picture
     from vae_runtime.formats.png import save_png as save_png
     from vae_runtime.formats.sheets import sheet as sheet
 
@@ -24,6 +25,7 @@ PUBLIC = {
     "atomic_file": "files",
     "read_images": "images",
     "read_latents": "latents",
+    "save_picture": "pictures",
     "save_png": "png",
     "sheet": "sheets",
     "write_latents": "latents",

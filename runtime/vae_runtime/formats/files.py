@@ -80,13 +80,21 @@ def replacing_folder(
 
 @contextmanager
 def merging_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """A folder to fill, whose files then move into `target` and replace their namesakes."""
+    """A folder to fill, whose files then move into `target`.
+
+    They replace their namesakes, and files named like them, by a number, that are left of an
+    earlier run go; everything else in `target` stays.
+    """
     target = Path(target)
     if target.exists() and not target.is_dir():
         raise VAEError(f"{target}: is a file, a folder was expected")
     with _new_folder_beside(target) as temporary, _disk_errors(target):
         yield temporary
         target.mkdir(exist_ok=True)
+        suffixes = {path.suffix for path in temporary.iterdir()}
+        for path in target.iterdir():
+            if path.suffix in suffixes and path.stem.isdecimal():
+                path.unlink()
         for path in sorted(temporary.iterdir()):
             os.replace(path, target / path.name)
 

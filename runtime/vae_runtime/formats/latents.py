@@ -19,9 +19,11 @@ import numpy as np
 from vae_runtime.arrays import Float32, check_latents
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import atomic_file
-from vae_runtime.formats.npy import load_numpy
+from vae_runtime.formats.npy import load_numpy, load_numpy_bytes
 
 LatentFormat = Literal["csv", "json", "npz", "npy"]
+# What .npy and .npz files begin with.
+NUMPY_MAGICS = (b"\x93NUMPY", b"PK")
 LATENT_FORMATS: tuple[LatentFormat, ...] = get_args(LatentFormat)
 
 
@@ -75,6 +77,21 @@ def read_latents(path: Path, latent_dim: int) -> Float32:
         return check_latents(rows, latent_dim)
     except (ValueError, TypeError, KeyError, OSError, csv.Error, RecursionError) as error:
         raise VAEError(f"{path}: not a latent file for this model: {error}") from None
+
+
+def read_latents_bytes(content: bytes, latent_dim: int) -> Float32:
+    """z_mean (N, latent_dim) of the content of a latent file, whose format is found out.
+
+    Raises VAEError for anything else.
+    """
+    try:
+        if content.startswith(NUMPY_MAGICS):
+            return check_latents(load_numpy_bytes(content, "z_mean"), latent_dim)
+        text = content.decode("utf-8-sig")
+        rows = _parse_json(text) if text.lstrip().startswith("[") else _parse_csv(text)
+        return check_latents(rows, latent_dim)
+    except (ValueError, TypeError, KeyError, csv.Error, RecursionError) as error:
+        raise VAEError(f"the input: not a latent file for this model: {error}") from None
 
 
 def latent_format(path: Path) -> LatentFormat:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,17 +36,26 @@ def load_numpy(path: Path, key: str, *, mapped: bool = False) -> NDArray[Any]:
     """
     if not path.is_file():
         raise VAEError(f"{path}: no such file")
+    return _load(path, str(path), key, mapped)
+
+
+def load_numpy_bytes(content: bytes, key: str) -> NDArray[Any]:
+    """The same from the content of a file."""
+    return _load(io.BytesIO(content), "the input", key, mapped=False)
+
+
+def _load(source: Path | io.BytesIO, name: str, key: str, mapped: bool) -> NDArray[Any]:
     try:
-        loaded = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        loaded = np.load(source, mmap_mode="r" if mapped else None, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
         with loaded:
-            return _array_in(path, loaded, key)
+            return _array_in(name, loaded, key)
     except DAMAGED_NUMPY as error:
         reason = str(error).splitlines()[0] if str(error) else "empty"
         if "pickle" in reason:  # numpy advises to unpickle what it doesn't know
             reason = "damaged, or it holds Python objects"
-        raise VAEError(f"{path}: not a readable numpy file: {reason}") from None
+        raise VAEError(f"{name}: not a readable numpy file: {reason}") from None
 
 
 def write_npy(file: BinaryIO, chunks: Iterable[Float32], shape: tuple[int, ...]) -> None:
@@ -59,11 +69,11 @@ def write_npy(file: BinaryIO, chunks: Iterable[Float32], shape: tuple[int, ...])
         file.write(np.ascontiguousarray(chunk, "<f4").data)
 
 
-def _array_in(path: Path, archive: Any, key: str) -> NDArray[Any]:
+def _array_in(name: str, archive: Any, key: str) -> NDArray[Any]:
     names = archive.files
     if key not in names and len(names) == 1:
         key = names[0]
     if key not in names:
-        raise VAEError(f"{path}: no array {key!r} in it, it has {', '.join(names) or 'none'}")
+        raise VAEError(f"{name}: no array {key!r} in it, it has {', '.join(names) or 'none'}")
     array: NDArray[Any] = archive[key]
     return array

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from vae_runtime.formats.files import atomic_file
-from vae_runtime.formats.sheets import Pixels
+from vae_runtime.formats.sheets import Pixels, require_pixels
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BIT_DEPTH = 8
@@ -25,7 +25,11 @@ COMPRESSION_LEVEL = 1
 
 
 def save_png(pixels: Pixels, target: str | os.PathLike[str] | BinaryIO) -> None:
-    """Write a PNG, whole or not at all; the same pixels give the same bytes."""
+    """Write a PNG, whole or not at all; the same pixels give the same bytes.
+
+    Raises TypeError for what isn't pixels, such as an image (C, H, W): see `sheet`.
+    """
+    require_pixels(pixels)
     if isinstance(target, str | os.PathLike):
         with atomic_file(target) as temporary, Path(temporary).open("wb") as file:
             write_png(pixels, file)
@@ -34,7 +38,8 @@ def save_png(pixels: Pixels, target: str | os.PathLike[str] | BinaryIO) -> None:
 
 
 def write_png(pixels: Pixels, file: BinaryIO) -> None:
-    """Write a PNG to an open file: gray or RGB, 8 bits."""
+    """Write a PNG to an open file: gray or RGB, 8 bits. Raises TypeError for what isn't pixels."""
+    require_pixels(pixels)
     height, width = pixels.shape[:2]
     color_type = GRAY if pixels.ndim == 2 else RGB
     header = struct.pack(">IIBBBBB", width, height, BIT_DEPTH, color_type, 0, 0, 0)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any, NewType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vae_runtime.arrays import UInt8, to_uint8
 
-Pixels = UInt8
-"""A picture: (H, W), gray, or (H, W, 3), RGB."""
+# How wide a sheet is shown.
+SHOWN_PIXELS = 600
+
+Pixels = NewType("Pixels", UInt8)
+"""A picture: (H, W), gray, or (H, W, 3), RGB. Images become one by `sheet`."""
 
 
 def sheet(
@@ -38,7 +42,25 @@ def sheet(
     if scale != 1:
         canvas = canvas.repeat(scale, 1).repeat(scale, 2)
     if channels == 1:
-        gray: Pixels = canvas[0]
-        return gray
-    pixels: Pixels = np.ascontiguousarray(canvas.transpose(1, 2, 0))
-    return pixels
+        return Pixels(canvas[0])
+    return Pixels(np.ascontiguousarray(canvas.transpose(1, 2, 0)))
+
+
+def shown_scale(images: NDArray[np.floating], columns: int | None = None) -> int:
+    """The scale at which a sheet of images (N, C, H, W) is some 600 pixels wide."""
+    n = len(images)
+    columns = min(n, columns or math.ceil(math.sqrt(n)))
+    width: int = columns * images.shape[3]
+    return max(1, SHOWN_PIXELS // max(1, width))
+
+
+def require_pixels(pixels: Any) -> None:
+    """Raise TypeError for what isn't a picture, such as an image (C, H, W) of floats."""
+    array = np.asarray(pixels)
+    is_gray = array.ndim == 2
+    is_rgb = array.ndim == 3 and array.shape[2] == 3
+    if array.dtype != np.uint8 or not (is_gray or is_rgb) or not array.size:
+        raise TypeError(
+            f"pixels must be uint8 (H, W) or (H, W, 3), not {array.dtype} {array.shape}; "
+            "make them of images by sheet(images)"
+        )

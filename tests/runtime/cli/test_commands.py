@@ -297,3 +297,58 @@ def test_an_image_comes_from_stdin(tmp_path: Path, digit: Path, vae_run: Run) ->
         timeout=120,
     )
     assert done.stdout.decode().splitlines()[1].split(",") == ["-", *expected]
+
+
+def test_labels_are_drawn_and_joined_without_images(vae_run: Run, tmp_path: Path) -> None:
+    assert vae_run("sample", "--label", 3, "--label", 8, "-n", 4, "--seed", 0).returncode == 0
+    done = vae_run("interpolate", "--from", 1, "--to", 7, "--steps", 5, "-o", "path.npy")
+    assert done.returncode == 0
+    assert np.load(tmp_path / "path.npy").shape == (5, 1, 28, 28)
+    assert vae_run("interpolate", "--from", 1).returncode == 2
+    assert vae_run("interpolate").returncode == 2
+
+
+def test_paths_through_several_images_show_none_twice(
+    vae_run: Run, tmp_path: Path, test_images: np.ndarray
+) -> None:
+    write_idx(tmp_path / "three-images-ubyte", test_images[:3])
+    vae_run("interpolate", "three-images-ubyte", "--steps", 4, "-o", "path.npy")
+    frames = np.load(tmp_path / "path.npy")
+    assert len(frames) == 4 + 3
+    assert (frames[1:] != frames[:-1]).any((1, 2, 3)).all()
+
+
+def test_force_leaves_no_pictures_of_an_earlier_run(vae_run: Run, tmp_path: Path) -> None:
+    vae_run("sample", "-n", 12, "--seed", 0, "-o", "tiles")
+    (tmp_path / "tiles" / "notes.txt").write_text("mine")
+    vae_run("sample", "-n", 3, "--seed", 0, "-o", "tiles", "--force")
+    assert sorted(os.listdir(tmp_path / "tiles")) == ["0.png", "1.png", "2.png", "notes.txt"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "npz", "npy"])
+def test_latents_come_from_stdin(vae_run: Run, tmp_path: Path, digit: Path, suffix: str) -> None:
+    vae_run("encode", digit, "-o", f"z.{suffix}")
+    vae_run("decode", f"z.{suffix}", "-o", "file.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "vae_runtime", "decode", "-", "-o", "stdin.png"],
+        input=(tmp_path / f"z.{suffix}").read_bytes(),
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "stdin.png").read_bytes() == (tmp_path / "file.png").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "gif"])
+def test_sheets_come_in_the_formats_that_pillow_has(
+    vae_run: Run, tmp_path: Path, suffix: str
+) -> None:
+    assert vae_run("sample", "-n", 4, "--seed", 0, "-o", f"a.{suffix}").returncode == 0
+    with Image.open(tmp_path / f"a.{suffix}") as picture:
+        assert picture.width >= 500
+
+
+def test_concepts_are_listed_as_json(vae_run: Run) -> None:
+    listed = json.loads(vae_run("concepts", "--json").stdout)
+    assert [item["label"] for item in listed] == list("0123456789")

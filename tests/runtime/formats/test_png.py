@@ -12,6 +12,7 @@ from PIL import Image
 
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.png import save_png
+from vae_runtime.formats.sheets import Pixels
 
 sides = st.integers(1, 9)
 shapes = st.one_of(st.tuples(sides, sides), st.tuples(sides, sides, st.just(3)))
@@ -20,7 +21,7 @@ shapes = st.one_of(st.tuples(sides, sides), st.tuples(sides, sides, st.just(3)))
 @given(hnp.arrays(np.uint8, shapes))
 def test_pillow_reads_the_pixels_that_were_written(pixels: np.ndarray) -> None:
     file = io.BytesIO()
-    save_png(pixels, file)
+    save_png(Pixels(pixels), file)
     with Image.open(io.BytesIO(file.getvalue())) as picture:
         assert picture.mode == ("L" if pixels.ndim == 2 else "RGB")
         np.testing.assert_array_equal(np.asarray(picture), pixels)
@@ -28,4 +29,4 @@ def test_pillow_reads_the_pixels_that_were_written(pixels: np.ndarray) -> None:
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(VAEError, match="absent/a.png: cannot be written"):
-        save_png(np.zeros((2, 2), np.uint8), tmp_path / "absent" / "a.png")
+        save_png(Pixels(np.zeros((2, 2), np.uint8)), tmp_path / "absent" / "a.png")

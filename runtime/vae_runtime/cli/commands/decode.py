@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from vae_runtime.cli.options import (
     PATH,
+    STDIN,
     ModelOptions,
     columns_option,
     force_option,
@@ -17,32 +19,35 @@ from vae_runtime.cli.options import (
 )
 from vae_runtime.cli.output import write_images
 from vae_runtime.errors import VAEError
-from vae_runtime.formats.latents import read_latents
+from vae_runtime.formats.latents import read_latents, read_latents_bytes
 
 
 @click.command("decode")
 @click.argument("latents", type=PATH)
 @columns_option
-@scale_option(1)
+@scale_option
 @output_option("decode.png")
 @force_option
 @model_options
 def command(
     latents: Path,
     columns: int | None,
-    scale: int,
+    scale: int | None,
     output: Path,
     force: bool,
     model: ModelOptions,
 ) -> None:
     """Draw the images of a latent file.
 
-    LATENTS is .npz, .npy, .csv or .json, as encode writes them.
+    LATENTS is .npz, .npy, .csv or .json, as encode writes them; - is stdin.
 
     Example: vae-run decode latents.csv -o decoded.png
     """
     vae = model.load()
-    z = read_latents(latents, vae.latent_dim)
+    if latents == STDIN:
+        z = read_latents_bytes(sys.stdin.buffer.read(), vae.latent_dim)
+    else:
+        z = read_latents(latents, vae.latent_dim)
     if not len(z):
         raise VAEError(f"{latents}: no latents in it")
     shape = (len(z), *vae.image_shape)

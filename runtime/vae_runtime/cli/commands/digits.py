@@ -41,7 +41,7 @@ MAX_COLUMN_SEED = 2**31
     help="Rows of the picture.",
 )
 @seed_option
-@scale_option(2)
+@scale_option
 @output_option("digits.png")
 @force_option
 @model_options
@@ -50,7 +50,7 @@ def command(
     temperature: float,
     rows: int,
     seed: int | None,
-    scale: int,
+    scale: int | None,
     output: Path,
     force: bool,
     model: ModelOptions,

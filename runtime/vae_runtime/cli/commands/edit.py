@@ -27,7 +27,7 @@ from vae_runtime.formats.concepts import read_concept
 @click.option("--remove", help="A label of the bundle.")
 @click.option("--concept", type=PATH, help="A concept file that vae-run learn-concept wrote.")
 @click.option("--strength", type=float, callback=finite, default=1.0, show_default=True)
-@scale_option(2)
+@scale_option
 @output_option("edit.png")
 @force_option
 @model_options
@@ -37,17 +37,17 @@ def command(
     remove: str | None,
     concept: Path | None,
     strength: float,
-    scale: int,
+    scale: int | None,
     output: Path,
     force: bool,
     model: ModelOptions,
 ) -> int:
-    """Add or remove a concept, such as "four".
+    """Add or remove a concept, such as "eight".
 
     A picture shows each image beside its reconstruction and its edit; a .npy or a folder holds the
     edits alone.
 
-    Example: vae-run edit nine.png --add 4 --remove 9 --strength 0.8 -o edited.png
+    Example: vae-run edit three.png --add 8 --remove 3 -o edited.png
     """
     if concept and (add or remove):
         raise click.UsageError("--concept excludes --add and --remove")
@@ -65,5 +65,5 @@ def command(
         return reader.exit_status
     triples = np.stack([originals, vae.reconstruct(originals), edited], 1)
     tiles = triples.reshape(-1, *vae.image_shape)
-    write_images([tiles], tiles.shape, output, columns=3, scale=scale)
+    write_images([tiles], tiles.shape, output, columns=3, scale=scale, gap=1)
     return reader.exit_status

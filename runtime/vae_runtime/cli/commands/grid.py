@@ -19,7 +19,7 @@ from vae_runtime.cli.options import (
     scale_option,
 )
 from vae_runtime.cli.output import write_images, write_picture
-from vae_runtime.formats.sheets import sheet
+from vae_runtime.formats.sheets import sheet, shown_scale
 from vae_runtime.latent.places import axis_points
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 @click.option(
     "--anchor", help="The other dimensions: an image file, or numbers with commas between them."
 )
-@scale_option(1)
+@scale_option
 @click.option("--labelled", is_flag=True, help="Write the latent coordinates along both axes.")
 @output_option("grid.png")
 @force_option
@@ -69,7 +69,7 @@ def command(
     quantiles: tuple[float, float] | None,
     limits: tuple[float, float] | None,
     anchor: str | None,
-    scale: int,
+    scale: int | None,
     labelled: bool,
     output: Path,
     force: bool,
@@ -94,7 +94,7 @@ def command(
     from vae_runtime.charts import with_axes
 
     points = axis_points(cells, quantiles, limits)
-    tiles = sheet(images, cells, scale=scale)
+    tiles = sheet(images, cells, scale=scale or shown_scale(images, cells))
     write_picture(with_axes(tiles, points.tolist(), axes), output)
 
 

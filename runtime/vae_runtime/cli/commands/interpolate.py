@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,20 +19,25 @@ from vae_runtime.cli.options import (
     output_option,
     scale_option,
 )
-from vae_runtime.cli.output import announce, write_images
+from vae_runtime.cli.output import announce, is_sheet, write_images
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.latents import read_latents
 from vae_runtime.formats.npy import load_numpy
+from vae_runtime.latent.labels import purest_place, require_label
 from vae_runtime.latent.places import PATH_MODES, PathMode
 
 if TYPE_CHECKING:
     from vae_runtime.vae import VAE
 
+# Pixels per pixel of an animation.
+GIF_SCALE = 8
 LATENT_SUFFIXES = (".csv", ".json", ".npz")
 
 
 @click.command("interpolate")
-@image_options
+@partial(image_options, required=False)
+@click.option("--from", "start", help="A label to begin with, in place of images.")
+@click.option("--to", "end", help="A label to end with.")
 @click.option(
     "--steps",
     type=click.IntRange(2, 1000),
@@ -40,7 +46,7 @@ LATENT_SUFFIXES = (".csv", ".json", ".npz")
     help="Images per path.",
 )
 @click.option("--mode", type=click.Choice(PATH_MODES), default="linear", show_default=True)
-@scale_option(2)
+@scale_option
 @click.option(
     "--fps", type=click.IntRange(1, 50), default=12, show_default=True, help="For a .gif."
 )
@@ -49,9 +55,11 @@ LATENT_SUFFIXES = (".csv", ".json", ".npz")
 @model_options
 def command(
     images: ImageOptions,
+    start: str | None,
+    end: str | None,
     steps: int,
     mode: PathMode,
-    scale: int,
+    scale: int | None,
     fps: int,
     output: Path,
     force: bool,
@@ -62,22 +70,37 @@ def command(
     The output is a strip (.png), an animation (.gif), an array (.npy) or a folder of frames. Takes
     two or more images, or one latent file with two or more rows.
 
-    Example: vae-run interpolate four.png nine.png --steps 12 -o path.gif
+    Example: vae-run interpolate --from 1 --to 4 --steps 12 -o path.gif
     """
     vae = model.load()
-    ends = _ends(vae, images)
+    if (start is None) != (end is None) or (start is None) == (not images.images):
+        raise click.UsageError("give images, a latent file, or labels by --from and --to")
+    ends = _label_places(vae, start, end) if start and end else _ends(vae, images)
     if len(ends) < 2:
         raise VAEError(f"a path needs two ends; {images.images[0]} gives {len(ends)}")
     paths = [vae.interpolate(first, last, steps, mode=mode) for first, last in pairwise(ends)]
+    if not is_sheet(output) or output.suffix.lower() == ".gif":
+        # Where one path ends the next begins; a sheet has a row for each.
+        paths[1:] = [path[1:] for path in paths[1:]]
     frames = np.concatenate(paths)
     if output.suffix.lower() == ".gif":
         from vae_runtime.charts import save_gif
 
         way_back = frames[-2:0:-1]
-        save_gif(np.concatenate([frames, way_back]), output, scale=scale, fps=fps)
+        loop = np.concatenate([frames, way_back])
+        save_gif(loop, output, scale=scale or GIF_SCALE, fps=fps)
         announce(output)
         return
     write_images([frames], frames.shape, output, columns=steps, scale=scale, force=force)
+
+
+def _label_places(vae: VAE, start: str, end: str) -> Float32:
+    """The places (2, D) where images look most like two labels."""
+    places = []
+    for label in (start, end):
+        require_label(vae.labels, label)
+        places.append(purest_place(vae.labels, label))
+    return np.array(places, np.float32)
 
 
 def _ends(vae: VAE, images: ImageOptions) -> Float32:

@@ -29,14 +29,14 @@ MAX_PAIRS_PER_ROW = 10
     show_default=True,
     help="The most images in a picture.",
 )
-@scale_option(2)
+@scale_option
 @output_option("reconstruct.png")
 @force_option
 @model_options
 def command(
     images: ImageOptions,
     limit: int,
-    scale: int,
+    scale: int | None,
     output: Path,
     force: bool,
     model: ModelOptions,
@@ -58,5 +58,5 @@ def command(
     pairs = np.stack([originals, vae.reconstruct(originals)], 1)
     tiles = pairs.reshape(-1, *vae.image_shape)
     columns = 2 * min(MAX_PAIRS_PER_ROW, len(pairs))
-    write_images([tiles], tiles.shape, output, columns=columns, scale=scale)
+    write_images([tiles], tiles.shape, output, columns=columns, scale=scale, gap=1)
     return reader.exit_status

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from vae_runtime.arrays import Float32, Float64, to_uint8
-from vae_runtime.bundle import Fit, Preprocess
+from vae_runtime.bundle import FITS, Fit, Preprocess
 from vae_runtime.formats.images import read_image_bytes
 from vae_runtime.formats.png import save_png
 from vae_runtime.formats.sheets import sheet
@@ -34,7 +34,10 @@ MAX_FILE_BYTES = 32 << 20
 MAX_CELLS = 40
 # Latents beyond it are a mistake.
 MAX_LATENT = 1e6
-SCORE_SAMPLES = 16
+# A score that lies this many times the distance of the two quantiles below the lower one is that of
+# no image that the model knows.
+RARE_SHARE, COMMON_SHARE = "0.001", "0.05"
+UNKNOWN_DISTANCE = 2
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ def model(vae: VAE, request: Request) -> Answer:
             "places": places,
             "center": vae.label_mean().tolist() if means else [],
             "preprocess": {"fit": preprocess.fit, "invert": preprocess.invert},
+            "fits": FITS,
         }
     )
 
@@ -125,21 +129,49 @@ def plane(vae: VAE, request: Request) -> Answer:
 
 
 def encode(vae: VAE, request: Request) -> Answer:
-    """An image file, with ?fit= and ?invert=1 -> what the model makes of it."""
+    """An image file, with ?fit= and ?invert=0 or 1 -> what the model makes of it."""
     preprocess = _preprocess(request.query, vae.bundle.preprocess)
     images = read_image_bytes(request.body, vae.image_shape, preprocess)[None]
     z_mean, z_log_var = vae.encode(images)
     reconstruction = vae.decode(z_mean)
-    score = vae.score(images, samples=SCORE_SAMPLES)
+    score = float(vae.score(images)[0])
+    quantiles = vae.variant.score_quantiles
     return _json(
         {
             "z_mean": z_mean[0].tolist(),
             "z_log_var": z_log_var[0].tolist(),
-            "score": float(score[0]),
+            "score": score,
+            "verdict": verdict(score, quantiles),
+            "is_known": is_known(score, quantiles),
             "image": base64.b64encode(_pixels(images[0])).decode(),
             "reconstruction": base64.b64encode(_pixels(reconstruction[0])).decode(),
         }
     )
+
+
+def verdict(score: float, quantiles: Mapping[str, float]) -> str:
+    """What an image's score says in words, beside those of held-out images.
+
+    `quantiles` maps "0.01" to the score that one held-out image in a hundred stays below; without
+    any there is nothing to say.
+    """
+    if not quantiles:
+        return ""
+    if not is_known(score, quantiles):
+        return "unlike anything the model knows"
+    for share in sorted(quantiles, key=float):
+        if score < quantiles[share]:
+            return f"rare: fewer than 1 in {1 / float(share):.0f} real images score lower"
+    return "typical"
+
+
+def is_known(score: float, quantiles: Mapping[str, float]) -> bool:
+    """Whether a score may be that of an image like those of the training."""
+    if RARE_SHARE not in quantiles or COMMON_SHARE not in quantiles:
+        return True
+    rare = quantiles[RARE_SHARE]
+    spread = quantiles[COMMON_SHARE] - rare
+    return score >= rare - UNKNOWN_DISTANCE * spread
 
 
 CALLS = {

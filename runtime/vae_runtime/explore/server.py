@@ -1,4 +1,4 @@
-"""The web server behind `vae-run explore`: four static files and the calls of `calls.py`.
+"""The web server behind `vae-run explore`: a few static files and the calls of `calls.py`.
 
 Nothing but the files in FILES is ever read for a request. A page of another site cannot use the
 server: a request whose Host is not this server's, or whose Origin is another, is refused (DNS
@@ -7,10 +7,11 @@ rebinding, cross-site posts).
 
 from __future__ import annotations
 
-import ipaddress
+import errno
 import json
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,16 +19,31 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from vae_runtime.errors import VAEError
+from vae_runtime.explore.addresses import (
+    is_address,
+    is_everywhere,
+    is_loopback,
+    normalized,
+    own_names,
+    reachable_host,
+)
 from vae_runtime.explore.calls import CALLS, Answer, Request, RequestError
 
 if TYPE_CHECKING:
     from vae_runtime.vae import VAE
 
 FOLDER = Path(__file__).parent
+HTML = "text/html; charset=utf-8"
+JAVASCRIPT = "text/javascript; charset=utf-8"
+CSS = "text/css; charset=utf-8"
 FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/explore.js": ("explore.js", "text/javascript; charset=utf-8"),
-    "/style.css": ("style.css", "text/css; charset=utf-8"),
+    "/": ("index.html", HTML),
+    "/explore.js": ("explore.js", JAVASCRIPT),
+    "/requests.js": ("requests.js", JAVASCRIPT),
+    "/paint.js": ("paint.js", JAVASCRIPT),
+    "/own.js": ("own.js", JAVASCRIPT),
+    "/draw.js": ("draw.js", JAVASCRIPT),
+    "/style.css": ("style.css", CSS),
     "/favicon.svg": ("favicon.svg", "image/svg+xml"),
 }
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -46,6 +62,7 @@ HEADERS = {
 }
 IDLE_SECONDS = 30
 HTTP_PORT = 80
+MAX_PORT = 65535
 # More digits than any allowed Content-Length has.
 MAX_LENGTH_DIGITS = 12
 
@@ -56,15 +73,21 @@ class ExploreServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, vae: VAE, host: str, port: int) -> None:
+    def __init__(self, vae: VAE, host: str, port: int, allowed_hosts: Iterable[str] = ()) -> None:
         self.vae = vae
         self.host = host
+        self.allowed_hosts = frozenset(normalized(name) for name in allowed_hosts)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), Handler)
 
     def server_bind(self) -> None:
         """Without HTTPServer's name look-up of the host, which may take seconds."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":
+            # Lets a new server follow an old one at once. Windows would give it a taken port.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.address_family == socket.AF_INET6 and is_everywhere(self.host):
+            # Every address means those of IPv4 as well.
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name = self.host
@@ -72,8 +95,9 @@ class ExploreServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the page is."""
-        shown = f"[{self.host}]" if ":" in self.host else self.host
+        """Where the page is; of a server that is open to the network, as other machines see it."""
+        host = reachable_host() if is_everywhere(self.host) else self.host
+        shown = f"[{host}]" if ":" in host else host
         return f"http://{shown}:{self.server_port}/"
 
     @property
@@ -89,48 +113,54 @@ class ExploreServer(ThreadingHTTPServer):
             port = parts.port or HTTP_PORT
         except ValueError:
             return False
-        return self._is_known(host) and port == self.server_port and not parts.path
+        is_known = self._is_known(normalized(host))
+        return is_known and port == self.server_port and not parts.path
 
     def _is_known(self, host: str) -> bool:
         """Whether a host is this machine.
 
-        A name is accepted only if it is the one bound to, localhost, or this machine's own; an
-        address, when the server is open to the network, always: no foreign name can stand behind
-        it.
+        A name is accepted only if it is the one bound to, localhost, allowed, or, when the server
+        is open to the network, this machine's own. An address is then accepted always: no foreign
+        name can stand behind it.
         """
-        if host in (self.host.lower(), "localhost") or is_loopback(host):
+        if not host:
+            return False
+        if host == normalized(self.host) or is_loopback(host) or host in self.allowed_hosts:
             return True
         if self.is_local:
             return False
-        return host == socket.gethostname().lower() or _is_address(host)
+        return is_address(host) or host in own_names()
 
 
-def open_server(vae: VAE, host: str = "127.0.0.1", port: int = 0) -> ExploreServer:
+def open_server(
+    vae: VAE,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    allowed_hosts: Iterable[str] = (),
+    spare_ports: int = 0,
+) -> ExploreServer:
     """A server bound to host and port (0: any free one), ready for `serve_forever`.
 
-    Raises VAEError when the address cannot be had, or the model's images cannot be shown.
+    `allowed_hosts` are names, besides this machine's own, that browsers may know it by. When the
+    port is taken, the first free one of the `spare_ports` after it is used. Raises VAEError when
+    the address cannot be had, or the model's images cannot be shown.
     """
     if vae.image_shape[0] not in (1, 3):
         raise VAEError(
             f"{vae.path}: images of {vae.image_shape[0]} channels cannot be shown; 1 and 3 can"
         )
-    try:
-        return ExploreServer(vae, host, port)
-    except OSError as error:
-        raise VAEError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address reaches only this machine."""
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    last = min(port + spare_ports, MAX_PORT)
+    candidate = port
+    while True:
+        try:
+            return ExploreServer(vae, host, candidate, allowed_hosts)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or candidate == last:
+                ports = f"{port}" if last == port else f"{port} … {last}"
+                reason = error.strerror or error
+                raise VAEError(f"cannot listen on {host}:{ports}: {reason}") from None
+        candidate += 1
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -207,11 +237,17 @@ class Handler(BaseHTTPRequestHandler):
         hosts = self.headers.get_all("Host", [])
         if len(hosts) != 1 or not self.server.serves(hosts[0]):
             self.close_connection = True
-            raise RequestError(HTTPStatus.MISDIRECTED_REQUEST, "this server is not that host")
+            raise RequestError(HTTPStatus.MISDIRECTED_REQUEST, self._foreign_host())
         origin = self.headers.get("Origin")
         if origin is not None and not self._is_own(origin):
             self.close_connection = True
             raise RequestError(HTTPStatus.FORBIDDEN, "pages of other sites may not use this server")
+
+    def _foreign_host(self) -> str:
+        reason = "this server is not that host"
+        if self.server.is_local:
+            return reason
+        return f"{reason}; vae-run explore --allow-host NAME lets it go by a name"
 
     def _is_own(self, origin: str) -> bool:
         scheme, _, authority = origin.partition("://")

@@ -1,5 +1,5 @@
-// Drives the page of `vae-run explore` in a real Chromium: mouse, touch, keyboard, a dropped file, both colour schemes.
-// Usage: node explore_browser.mjs URL IMAGE FOLDER   (PLAYWRIGHT: the folder of playwright-core; CHROMIUM: the browser)
+// Drives the page of `vae-run explore` in a real Chromium: mouse, touch, keyboard, a dropped file, a drawing, both color
+// schemes. Usage: node browser.mjs URL IMAGE FOLDER   (PLAYWRIGHT: the folder of playwright-core; CHROMIUM: the browser)
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -60,7 +60,7 @@ await page.keyboard.press("ArrowUp");
 await settled(page, () => document.querySelector("#image").dataset.z === "0.1,0.1");
 await page.keyboard.press("Shift+ArrowLeft");
 await settled(page, () => document.querySelector("#image").dataset.z.startsWith("-0.4"));
-assert.match(await page.textContent("#position"), /z\[0\] = -0\.40, z\[1\] = 0\.10/);
+assert.match(await page.textContent("#position"), /z\[0\] = -0\.40 z\[1\] = 0\.10/);
 
 // Sliders and concept buttons.
 await page.locator("#sliders input").nth(1).fill("1.2");
@@ -77,7 +77,27 @@ await settled(page, (mean) => document.querySelector("#image").dataset.z !== mea
 const moved = await at(page), strength = 0.5;
 moved.forEach((value, i) => assert.ok(Math.abs(value - model.places["4"][i] - strength * (model.labels["0"][i] - model.center[i])) < 1e-9));
 
-// A dropped image is encoded and rebuilt; one that is none gives an error on the page.
+
+// The strength has a number; concepts that lead off the plane say so, and the place is marked at its edge.
+await page.locator("#strength").fill("1.5");
+assert.equal(await page.textContent("#amount"), "1.5");
+assert.equal(await page.textContent("#outside"), "");
+for (let i = 0; i < 4; i++) await page.click("#buttons button:nth-child(8)");
+assert.match(await page.textContent("#outside"), /outside/);
+assert.equal(await page.evaluate(() => document.querySelector("#cursor").style.left), "100%");
+await page.locator("#reach").fill("20");
+await page.locator("#reach").blur();
+assert.equal(await page.textContent("#outside"), "");
+await page.locator("#reach").fill("3");
+await page.locator("#reach").blur();
+
+// A saved image is eight times as large as the decoded one.
+const [download] = await Promise.all([page.waitForEvent("download"), page.click("#save")]);
+const saved = readFileSync(await download.path());
+assert.deepEqual([saved.readUInt32BE(16), saved.readUInt32BE(20)], [8 * 28, 8 * 28]);
+
+// A dropped image is encoded, rebuilt and judged; one that is none gives an error where it was dropped, and nothing of the
+// one before stays.
 const transfer = await page.evaluateHandle((bytes) => {
   const data = new DataTransfer();
   data.items.add(new File([Uint8Array.from(bytes)], "digit.png", { type: "image/png" }));
@@ -86,11 +106,57 @@ const transfer = await page.evaluateHandle((bytes) => {
 await page.dispatchEvent("#drop", "drop", { dataTransfer: transfer });
 await page.waitForSelector("#pair:not([hidden])");
 assert.match(await page.textContent("#score"), /nats/);
+assert.match(await page.textContent("#verdict"), /^(typical|rare)/);
 assert.notEqual(await pixels(page, "seen"), await pixels(page, "rebuilt"));
+await page.selectOption("#ink", "1");
+await page.waitForFunction(() => document.querySelector("#verdict").textContent.startsWith("unlike"));
+assert.match(await page.textContent("#hint"), /Try another fit/);
+await page.selectOption("#ink", "");
+await page.waitForFunction(() => !document.querySelector("#hint").textContent);
 await page.setInputFiles("#file", { name: "no.png", mimeType: "image/png", buffer: Buffer.from("text") });
-await page.waitForFunction(() => document.querySelector("#message").textContent.includes("not an image"));
+await page.waitForFunction(() => document.querySelector("#trouble").textContent === "no.png: not an image");
+for (const id of ["#verdict", "#score", "#hint"]) assert.equal(await page.textContent(id), "");
+assert.ok(await page.isHidden("#pair"));
+const drop = await page.locator("#drop").boundingBox(), trouble = await page.locator("#trouble").boundingBox();
+assert.ok(Math.abs(trouble.y - drop.y - drop.height) < 40);
 const refused = problems.splice(0).filter((text) => !text.includes("400"));
 assert.deepEqual(refused, []);
+
+// A digit drawn with the mouse: a seven, whose latent is a seven's.
+const place = async (page, x, y) => {
+  const box = await page.locator("#pad").boundingBox();
+  return [box.x + x * box.width, box.y + y * box.height];
+};
+const seven = [[.3, .25], [.7, .25], [.6, .5], [.48, .78]];
+async function draw(page, points) {
+  await page.mouse.move(...await place(page, ...points[0]));
+  await page.mouse.down();
+  for (const point of points.slice(1)) await page.mouse.move(...await place(page, ...point), { steps: 8 });
+  await page.mouse.up();
+}
+await draw(page, seven);
+await page.waitForSelector("#pair:not([hidden])");
+assert.equal(await page.textContent("#trouble"), "");
+assert.match(await page.textContent("#verdict"), /^(typical|rare)/);
+const distance = (name, z) => Math.hypot(...z.map((value, i) => value - model.places[name][i]));
+const drawn = await at(page);
+for (const name of ["0", "3", "5", "6", "8"]) assert.ok(distance("7", drawn) < distance(name, drawn), `${drawn} is nearer to ${name}`);
+await page.click("#clear");
+assert.ok(await page.isHidden("#pair"));
+assert.match(await pixels(page, "pad"), /^(0,0,0,255,?)+$/);
+
+// The same with the keyboard: a one.
+await page.focus("#pad");
+for (let i = 0; i < 3; i++) await page.keyboard.press("Shift+ArrowUp");
+await page.keyboard.press("Space");
+for (let i = 0; i < 6; i++) await page.keyboard.press("Shift+ArrowDown");
+await page.keyboard.press("Space");
+await page.waitForSelector("#pair:not([hidden])");
+await settled(page, (mean) => document.querySelector("#image").dataset.z !== mean, drawn.join(","));
+const one = await at(page);
+for (const name of ["0", "2", "3", "6", "7"]) assert.ok(distance("1", one) < distance(name, one), `${one} is nearer to ${name}`);
+await page.keyboard.press("Delete");
+assert.deepEqual(problems, []);
 
 // Touch, on a small dark screen: nothing scrolls sideways, a tap moves.
 const phone = await open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, colorScheme: "dark" });
@@ -101,6 +167,27 @@ assert.ok(await phone.page.evaluate(() => document.documentElement.scrollWidth <
 const paper = (page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
 assert.notEqual(await paper(phone.page), await paper(page));
 await phone.page.screenshot({ path: `${folder}/dark.png`, fullPage: true });
+
+// On phones the decoded image is in view with the whole plane, beside the drawing, and wherever the page is scrolled to.
+for (const [width, height] of [[390, 844], [320, 568]]) {
+  const { page, problems } = await open({ viewport: { width, height }, hasTouch: true, isMobile: true });
+  const isInView = async (selector) => {
+    const box = await page.locator(selector).boundingBox();
+    return box.y >= 0 && box.y + box.height <= height;
+  };
+  assert.ok(await isInView("#image") && await isInView("#frame"));
+  for (const selector of ["#concepts", "#pad", "#preprocess"]) {
+    await page.evaluate((selector) => document.querySelector(selector).scrollIntoView(), selector);
+    assert.ok(await isInView("#image"), selector);
+  }
+  await page.evaluate(() => document.querySelector("#pad").scrollIntoView());
+  assert.ok(await isInView("#pad"));
+  await draw(page, seven);
+  await page.waitForSelector("#pair:not([hidden])");
+  assert.ok(await isInView("#verdict"));
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  assert.deepEqual(problems, []);
+}
 assert.deepEqual(phone.problems, []);
 
 await browser.close();

@@ -1,5 +1,6 @@
 """`vae-run explore` over real connections: what it serves, and whom it refuses."""
 
+import contextlib
 import http.client
 import io
 import json
@@ -11,6 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -18,18 +22,26 @@ from PIL import Image
 from tests.runtime.helpers import DATA, Run
 
 import vae_runtime
+from vae_runtime.errors import VAEError
 from vae_runtime.explore import ExploreServer, open_server
+from vae_runtime.explore.server import FILES
+
+
+@contextmanager
+def running(vae: vae_runtime.VAE, *arguments: Any, **options: Any) -> Iterator[ExploreServer]:
+    """A server that answers; arguments and options are those of `open_server`."""
+    with open_server(vae, *arguments, **options) as server:
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
+        yield server
+        server.shutdown()
 
 
 @pytest.fixture(scope="module", params=["tiny.vae", "color.vae"])
 def server(request: pytest.FixtureRequest) -> Iterator[ExploreServer]:
-    vae = vae_runtime.load(DATA / request.param, provider="cpu")
-    with open_server(vae) as running:
-        threading.Thread(
-            target=running.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        ).start()
-        yield running
-        running.shutdown()
+    with running(vae_runtime.load(DATA / request.param, provider="cpu")) as server:
+        yield server
 
 
 def ask(
@@ -57,6 +69,12 @@ def picture(mode: str = "L") -> bytes:
     return file.getvalue()
 
 
+def png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
 def test_the_page_loads_only_its_own_files(server: ExploreServer) -> None:
     status, headers, page = ask(server, "GET", "/")
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
@@ -68,10 +86,25 @@ def test_the_page_loads_only_its_own_files(server: ExploreServer) -> None:
     assert b"http" not in page.replace(b"http-equiv", b"")
 
 
+def test_the_scripts_import_only_each_other(server: ExploreServer) -> None:
+    waiting = ["explore.js"]
+    loaded = set()
+    while waiting:
+        name = waiting.pop()
+        loaded.add(name)
+        status, headers, script = ask(server, "GET", f"/{name}")
+        assert (status, headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+        imported = re.findall(r'^import .* from "\./(.*)";$', script.decode(), re.M)
+        assert len(imported) == script.decode().count("import ")
+        waiting += [other for other in imported if other not in loaded]
+    assert {f"/{name}" for name in loaded} == {path for path in FILES if path.endswith(".js")}
+
+
 def test_the_model_describes_itself(server: ExploreServer) -> None:
     values = json.loads(ask(server, "GET", "/api/model")[2])
     assert values["latent_dim"] == server.vae.latent_dim
     assert set(values["labels"]) == set(server.vae.labels)
+    assert values["preprocess"]["fit"] in values["fits"]
 
 
 def test_a_point_decodes_to_the_bytes_of_the_api(server: ExploreServer) -> None:
@@ -97,6 +130,20 @@ def test_a_dropped_image_is_encoded_and_rebuilt(server: ExploreServer, mode: str
     values = json.loads(ask(server, "POST", "/api/encode?fit=stretch&invert=1", picture(mode))[2])
     assert len(values["z_mean"]) == server.vae.latent_dim
     assert np.isfinite(values["score"])
+    has_quantiles = bool(server.vae.variant.score_quantiles)
+    assert bool(values["verdict"]) == has_quantiles
+
+
+def test_an_image_is_judged_by_the_scores_of_held_out_images(
+    digits: vae_runtime.VAE, test_images: np.ndarray
+) -> None:
+    with running(digits) as server:
+        judged = json.loads(ask(server, "POST", "/api/encode", png(test_images[0]))[2])
+        inverted = json.loads(ask(server, "POST", "/api/encode?invert=1", png(test_images[0]))[2])
+    assert judged["score"] == digits.score(test_images[:1])[0]
+    assert (judged["verdict"], judged["is_known"]) == ("typical", True)
+    assert inverted["verdict"] == "unlike anything the model knows"
+    assert not inverted["is_known"]
 
 
 @pytest.mark.parametrize(
@@ -215,33 +262,78 @@ def test_one_connection_answers_many_requests_without_delay(server: ExploreServe
     assert sorted(times)[15] < 0.03  # a delayed acknowledgement alone takes 0.04
 
 
-def test_open_to_the_network_it_takes_addresses_but_no_foreign_names() -> None:
-    with open_server(vae_runtime.load(DATA / "tiny.vae", provider="cpu"), "0.0.0.0") as server:
+def test_open_to_the_network_it_takes_addresses_and_its_own_names(tiny: vae_runtime.VAE) -> None:
+    with running(tiny, "0.0.0.0") as server:
         assert not server.is_local
-        assert server.serves(f"192.168.1.5:{server.server_port}")
-        assert not server.serves(f"evil.example:{server.server_port}")
+        name = socket.gethostname()
+        first = name.partition(".")[0]
+        for host in ("192.168.1.5", name, name.upper(), f"{first}.local", f"{first}.local."):
+            assert ask(server, "GET", "/", None, Host=f"{host}:{server.server_port}")[0] == 200
+        for host in ("evil.example", f"{first}.evil.example", "evil.local", ""):
+            assert ask(server, "GET", "/", None, Host=f"{host}:{server.server_port}")[0] == 421
 
 
-def test_a_taken_port_is_one_clear_error(server: ExploreServer, vae_run: Run) -> None:
+def test_a_name_that_it_refuses_can_be_allowed(tiny: vae_runtime.VAE) -> None:
+    with running(tiny, "0.0.0.0", allowed_hosts=["Board.Example.org", "pi.lan"]) as server:
+        port = server.server_port
+        for name in ("board.example.org", "pi.lan"):
+            body = b'{"z": [0, 0]}'
+            own = {"Host": f"{name}:{port}", "Origin": f"http://{name}:{port}"}
+            assert ask(server, "POST", "/api/decode", body, **own)[0] == 200
+        status, reason = refusal(server, "GET", "/", None, Host=f"other.example.org:{port}")
+        assert status == 421
+        assert "--allow-host" in reason
+
+
+def test_closed_to_the_network_it_takes_no_name_but_localhost(tiny: vae_runtime.VAE) -> None:
+    with running(tiny) as server:
+        host = f"{socket.gethostname()}:{server.server_port}"
+        assert refusal(server, "GET", "/", None, Host=host)[0] == 421
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_open_to_the_network_its_url_is_one_that_other_machines_can_open(
+    tiny: vae_runtime.VAE, host: str
+) -> None:
+    if host == "::" and not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with running(tiny, host) as server:
+        shown = urlsplit(server.url).hostname
+        assert shown not in (None, "", host)
+        assert server.serves(urlsplit(server.url).netloc)
+        # Through IPv4 as well.
+        assert ask(server, "GET", "/")[0] == 200
+
+
+def test_where_the_port_is_taken_the_next_free_one_is_used(tiny: vae_runtime.VAE) -> None:
+    with open_server(tiny) as first:
+        port = first.server_port
+        with open_server(tiny, port=port, spare_ports=20) as second:
+            assert port < second.server_port <= port + 20
+        with pytest.raises(VAEError, match=f"cannot listen on 127.0.0.1:{port}: "):
+            open_server(tiny, port=port)
+
+
+def test_a_taken_port_that_was_asked_for_is_one_clear_error(
+    server: ExploreServer, vae_run: Run
+) -> None:
     done = vae_run("explore", "--port", server.server_port, "--no-open")
     assert done.returncode == 1
     assert done.stderr.startswith(f"Error: cannot listen on 127.0.0.1:{server.server_port}: ")
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("0.0.0.0", True)])
-def test_the_command_says_where_it_is_and_ends_with_ctrl_c(host: str, warned: bool) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "vae_runtime",
-        "explore",
-        "--no-open",
-        "--port",
-        "0",
-        "--host",
-        host,
-    ]
+@pytest.mark.parametrize("name", ["http://pi.lan", "pi.lan:80", "", "pi lan"])
+def test_what_is_no_name_cannot_be_allowed(vae_run: Run, name: str) -> None:
+    done = vae_run("explore", "--allow-host", name, "--no-open")
+    assert done.returncode == 2
+    assert "is not a host name" in done.stderr
+
+
+@contextmanager
+def exploring(*options: str) -> Iterator["subprocess.Popen[str]"]:
+    """`vae-run explore` as a process."""
+    command = [sys.executable, "-m", "vae_runtime", "explore", "--no-open", *options]
     process = subprocess.Popen(
         [*command, "-m", str(DATA / "tiny.vae")],
         stdout=subprocess.PIPE,
@@ -251,13 +343,40 @@ def test_the_command_says_where_it_is_and_ends_with_ctrl_c(host: str, warned: bo
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        assert process.stdout is not None
-        assert re.match(rf"http://{re.escape(host)}:\d+/ ", process.stdout.readline())
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def first_line(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+@pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_the_command_says_where_it_is_and_ends_with_ctrl_c(host: str, warned: bool) -> None:
+    with exploring("--port", "0", "--host", host) as process:
+        shown = re.match(r"http://(\S+):\d+/ ", first_line(process))
+        assert shown is not None
+        assert (shown[1] == host) != warned
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
-    finally:
-        process.kill()
     assert process.returncode == 0
     assert ("other machines can use this page" in errors) == warned
     assert "Traceback" not in errors
+
+
+def test_the_command_says_when_its_usual_port_is_taken() -> None:
+    with contextlib.ExitStack() as stack:
+        # Another test, or the user, may have it already.
+        with contextlib.suppress(OSError):
+            stack.enter_context(socket.create_server(("127.0.0.1", 8765)))
+        with exploring() as process:
+            shown = re.match(r"http://127\.0\.0\.1:(\d+)/ ", first_line(process))
+            assert shown is not None
+            assert 8765 < int(shown[1]) <= 8785
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+    assert f"Port 8765 is taken, so it is {shown[1]}" in errors

@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import webbrowser
 
 import click
+from click.core import ParameterSource
 
 from vae_runtime.cli.options import ModelOptions, model_options
 from vae_runtime.explore import open_server
 
 POLL_SECONDS = 0.2
+# Ports after the default one that are tried where that one is taken.
+SPARE_PORTS = 20
+HOST_NAME = re.compile(r"[\w.-]+")
+
+
+def host_names(
+    context: click.Context, parameter: click.Parameter, names: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Refuse what is no plain name: addresses are let in anyway, ports and schemes not compared."""
+    for name in names:
+        if not HOST_NAME.fullmatch(name):
+            raise click.BadParameter(f"{name!r} is not a host name such as board.example.org")
+    return names
 
 
 @click.command("explore")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on. 0.0.0.0: every one, so that phones can open the page.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8765,
     show_default=True,
-    help="0: any free one.",
+    help=f"0: any free one. Not given and taken: the next free one of {SPARE_PORTS}.",
+)
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    callback=host_names,
+    help="A name that browsers may know this machine by, besides its own. May be repeated.",
 )
 @click.option(
     "--open/--no-open",
@@ -29,24 +57,39 @@ POLL_SECONDS = 0.2
     help="Open the page in the browser.  [default: open]",
 )
 @model_options
-def command(host: str, port: int, opens: bool, model: ModelOptions) -> None:
+@click.pass_context
+def command(
+    context: click.Context,
+    host: str,
+    port: int,
+    allowed_hosts: tuple[str, ...],
+    opens: bool,
+    model: ModelOptions,
+) -> None:
     """Open a web page to move over the latent space.
 
-    Only this machine can reach it. Ctrl-C ends it.
+    Only this machine can reach it, unless --host opens it to others. Ctrl-C ends it.
 
     Example: vae-run explore --port 8765
     """
+    is_default_port = context.get_parameter_source("port") == ParameterSource.DEFAULT
+    spare_ports = SPARE_PORTS if is_default_port else 0
     vae = model.load()
     vae.verify()
-    with open_server(vae, host, port) as server:
-        click.echo(f"{server.url} (Ctrl-C ends it)")
+    with open_server(
+        vae, host, port, allowed_hosts=allowed_hosts, spare_ports=spare_ports
+    ) as server:
+        if is_default_port and server.server_port != port:
+            click.echo(f"Port {port} is taken, so it is {server.server_port}", err=True)
         if not server.is_local:
             click.echo(
                 f"Warning: bound to {host}, so other machines can use this page and the model",
                 err=True,
             )
+        url = server.url
+        click.echo(f"{url} (Ctrl-C ends it)")
         if opens:
-            _open_browser(server.url)
+            _open_browser(url)
         try:
             server.serve_forever(poll_interval=POLL_SECONDS)
         except KeyboardInterrupt:

@@ -1,0 +1,33 @@
+"""What the page says of an image's score."""
+
+import pytest
+
+from vae_runtime.explore.calls import is_known, verdict
+
+QUANTILES = {"0.001": -300.0, "0.01": -250.0, "0.05": -200.0}
+
+
+@pytest.mark.parametrize(
+    ("score", "words"),
+    [
+        (-150.0, "typical"),
+        (-200.0, "typical"),
+        (-200.1, "rare: fewer than 1 in 20 real images score lower"),
+        (-250.1, "rare: fewer than 1 in 100 real images score lower"),
+        (-300.1, "rare: fewer than 1 in 1000 real images score lower"),
+        (-500.0, "rare: fewer than 1 in 1000 real images score lower"),
+        (-500.1, "unlike anything the model knows"),
+    ],
+)
+def test_a_score_is_judged_by_those_of_held_out_images(score: float, words: str) -> None:
+    assert verdict(score, QUANTILES) == words
+    assert is_known(score, QUANTILES) == (words != "unlike anything the model knows")
+
+
+def test_without_quantiles_nothing_is_said() -> None:
+    assert verdict(-1e9, {}) == ""
+    assert is_known(-1e9, {})
+
+
+def test_other_quantiles_judge_as_far_as_they_reach() -> None:
+    assert verdict(-1e9, {"0.02": -250.0}) == "rare: fewer than 1 in 50 real images score lower"

@@ -22,6 +22,7 @@ from vae_runtime.formats.images import read_image_bytes
 from vae_runtime.formats.png import save_png
 from vae_runtime.formats.sheets import sheet
 from vae_runtime.latent.labels import purest_place
+from vae_runtime.latent.novelty import is_known
 from vae_runtime.latent.places import grid
 
 if TYPE_CHECKING:
@@ -34,10 +35,6 @@ MAX_FILE_BYTES = 32 << 20
 MAX_CELLS = 40
 # Latents beyond it are a mistake.
 MAX_LATENT = 1e6
-# A score that lies this many times the distance of the two quantiles below the lower one is that of
-# no image that the model knows.
-RARE_SHARE, COMMON_SHARE = "0.001", "0.05"
-UNKNOWN_DISTANCE = 2
 
 
 @dataclass(frozen=True)
@@ -163,15 +160,6 @@ def verdict(score: float, quantiles: Mapping[str, float]) -> str:
         if score < quantiles[share]:
             return f"rare: fewer than 1 in {1 / float(share):.0f} real images score lower"
     return "typical"
-
-
-def is_known(score: float, quantiles: Mapping[str, float]) -> bool:
-    """Whether a score may be that of an image like those of the training."""
-    if RARE_SHARE not in quantiles or COMMON_SHARE not in quantiles:
-        return True
-    rare = quantiles[RARE_SHARE]
-    spread = quantiles[COMMON_SHARE] - rare
-    return score >= rare - UNKNOWN_DISTANCE * spread
 
 
 CALLS = {

@@ -22,3 +22,9 @@ def unknown_below(score_quantiles: Mapping[str, float]) -> float | None:
     if low is None or high is None:
         return None
     return low - FAR_OFF * (high - low)
+
+
+def is_known(score: float, score_quantiles: Mapping[str, float]) -> bool:
+    """Whether a score in nats may be that of an image like those of the training."""
+    limit = unknown_below(score_quantiles)
+    return limit is None or score >= limit

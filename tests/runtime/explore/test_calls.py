@@ -2,7 +2,8 @@
 
 import pytest
 
-from vae_runtime.explore.calls import is_known, verdict
+from vae_runtime.explore.calls import verdict
+from vae_runtime.latent.novelty import is_known
 
 QUANTILES = {"0.001": -300.0, "0.01": -250.0, "0.05": -200.0}
 

@@ -139,7 +139,8 @@ def test_an_image_is_judged_by_the_scores_of_held_out_images(
 ) -> None:
     with running(digits) as server:
         judged = json.loads(ask(server, "POST", "/api/encode", png(test_images[0]))[2])
-        inverted = json.loads(ask(server, "POST", "/api/encode?invert=1", png(test_images[0]))[2])
+        path = "/api/encode?fit=contain&invert=1"
+        inverted = json.loads(ask(server, "POST", path, png(test_images[0]))[2])
     assert judged["score"] == digits.score(test_images[:1])[0]
     assert (judged["verdict"], judged["is_known"]) == ("typical", True)
     assert inverted["verdict"] == "unlike anything the model knows"

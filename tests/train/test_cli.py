@@ -16,7 +16,7 @@ from tests.train.processes import EVALUATE, TRAIN, failed, finished, started
 
 from vae_train.__main__ import evaluate, main
 from vae_train.checkpoint import load_checkpoint, load_contents
-from vae_train.cli.evaluate import interval, table
+from vae_train.cli.run_evaluate import interval, table
 
 OneLine = Callable[..., tuple[int, str]]
 
@@ -120,7 +120,9 @@ def test_what_is_no_checkpoint_cannot_be_evaluated(
 
 
 @pytest.mark.parametrize("module", ["torch", "tqdm"])
-@pytest.mark.parametrize(("command", "name"), [(TRAIN, "vae-train"), (EVALUATE, "vae-eval")])
+@pytest.mark.parametrize(
+    ("command", "name"), [(TRAIN, "vae-train"), ([*EVALUATE, "model.pt"], "vae-eval")]
+)
 def test_without_the_extra_it_says_what_to_install(
     tmp_path: Path, command: list[str], name: str, module: str
 ) -> None:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from vae_runtime.console import require_extra, run
-
-REQUIRED_MODULES = ("torch", "tqdm")
+from vae_runtime.console import run
+from vae_train.threads import wait_passively
 
 
 def main() -> None:
     """Run the console script `vae-train`."""
-    require_extra("vae-train", "train", REQUIRED_MODULES)
-    from vae_train.cli import train_command
+    wait_passively()
+    from vae_train.cli.train import train_command
 
     run(train_command, "vae-train")
 
 
 def evaluate() -> None:
     """Run the console script `vae-eval`."""
-    require_extra("vae-eval", "train", REQUIRED_MODULES)
-    from vae_train.cli import evaluate_command
+    wait_passively()
+    from vae_train.cli.evaluate import evaluate_command
 
     run(evaluate_command, "vae-eval")
 

@@ -1,42 +1,14 @@
-"""`vae-eval`."""
+"""`vae-eval`: its options; nothing here imports torch."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vae_runtime.arrays import Float64, UInt8
 from vae_runtime.console import CONTEXT_SETTINGS
-from vae_runtime.errors import VAEError
-from vae_train.checkpoint import Checkpoint, load_checkpoint
-from vae_train.cli.options import data_option, seed_option
-from vae_train.data import load_dataset
-from vae_train.evaluation import active_units, evaluate_elbo, importance_weighted_bound
-
-# Standard deviations to either side of the mean.
-NORMAL_95_PERCENT = 1.96
-NAME_WIDTH = 32
-MIN_COLUMN_WIDTH = 12
-
-Column = dict[str, str]
-"""What is printed of one model, by row."""
-
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """The options of `vae-eval`; `importance` is None where that bound isn't asked for."""
-
-    checkpoint: tuple[Path, ...]
-    data: str
-    samples: int
-    importance: int | None
-    limit: int | None
-    seed: int
+from vae_train.cli.options import data_option, prepare_torch, seed_option, threads_option
 
 
 @click.command(context_settings=CONTEXT_SETTINGS)
@@ -53,6 +25,7 @@ class EvaluateOptions:
 )
 @click.option("--limit", type=click.IntRange(1), help="Only the first test images.")
 @seed_option
+@threads_option
 @click.version_option(package_name="vae-edge")
 def evaluate_command(**options: Any) -> None:
     """Print the true test ELBO of checkpoints and more, one column per model.
@@ -61,71 +34,7 @@ def evaluate_command(**options: Any) -> None:
 
     Example: vae-eval runs/digits/model.pt runs/book/model.pt
     """
+    prepare_torch("vae-eval", options["threads"])
+    from vae_train.cli.run_evaluate import EvaluateOptions, run
+
     run(EvaluateOptions(**options))
-
-
-def run(options: EvaluateOptions) -> None:
-    """Evaluate every checkpoint, then print the table."""
-    columns = []
-    for path in options.checkpoint:
-        saved = load_checkpoint(path)
-        images = _test_images(path, saved, options)
-        columns.append(_evaluate(saved, images, options))
-    title = f"{len(images)} images, {options.samples} samples each"
-    headers = [str(path) for path in options.checkpoint]
-    for line in table(title, headers, columns):
-        click.echo(line)
-
-
-def _test_images(path: Path, saved: Checkpoint, options: EvaluateOptions) -> UInt8:
-    """The data set's test images in the shape that the model was made for."""
-    channels, height, width = saved.config.image_shape
-    data = load_dataset(options.data, options.limit, size=(height, width), channels=channels)
-    images = data.test.images
-    if images.shape[1:] != saved.config.image_shape:
-        raise VAEError(
-            f"{path}: made for images {saved.config.image_shape}, not {images.shape[1:]}"
-        )
-    return images
-
-
-def _evaluate(saved: Checkpoint, images: UInt8, options: EvaluateOptions) -> Column:
-    model = saved.model
-    sampling = saved.config.sampling
-    result = evaluate_elbo(model, sampling, images, samples=options.samples, seed=options.seed)
-    column = {
-        "test ELBO": interval(result.elbo),
-        "reconstruction": interval(result.reconstruction),
-        "KL": interval(result.kl),
-    }
-    if options.importance:
-        bound = importance_weighted_bound(
-            model, sampling, images, samples=options.importance, seed=options.seed
-        )
-        column[f"importance-weighted, K = {options.importance}"] = interval(bound)
-    units = active_units(model, sampling, images)
-    column["active units"] = f"{units} of {saved.config.latent_dim}"
-    return column
-
-
-def interval(values: Float64) -> str:
-    """The mean and half of its 95 % interval over images."""
-    half = NORMAL_95_PERCENT * values.std() / math.sqrt(len(values))
-    return f"{values.mean():.2f} ± {half:.2f}"
-
-
-def table(title: str, headers: Sequence[str], columns: Sequence[Column]) -> list[str]:
-    """The lines of a table whose rows are those of the first column."""
-    width = max(MIN_COLUMN_WIDTH, *map(len, headers))
-    for column in columns:
-        width = max(width, *map(len, column.values()))
-    lines = [_line(title, headers, width)]
-    for row in columns[0]:
-        cells = [column[row] for column in columns]
-        lines.append(_line(row, cells, width))
-    return lines
-
-
-def _line(name: str, cells: Sequence[str], width: int) -> str:
-    padded = [f"  {cell:>{width}}" for cell in cells]
-    return name.ljust(NAME_WIDTH) + "".join(padded)

@@ -89,11 +89,20 @@ def test_the_run_in_a_file_is_written_back_to_the_same_bytes(path: Path, tmp_pat
     assert again.read_bytes() == path.read_bytes()
 
 
+def test_a_file_from_before_sources_were_kept_has_none(path: Path, data: Dataset) -> None:
+    assert load_checkpoint(path).source == data.source
+    contents = load_contents(path)
+    del contents["source"]
+    save_contents(path, contents)
+    assert load_checkpoint(path).source is None
+
+
 def test_the_keys_of_the_file_are_those_of_the_format_in_their_order(path: Path) -> None:
     assert list(load_contents(path)) == [
         "format",
         "config",
         "data",
+        "source",
         "weights",
         "optimizer",
         "noise",

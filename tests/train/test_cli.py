@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from PIL import Image
 from tests.train.processes import EVALUATE, TRAIN, failed, finished, started
 
 from vae_train.__main__ import evaluate, main
-from vae_train.checkpoint import load_checkpoint, load_contents
+from vae_train.checkpoint import load_checkpoint, load_contents, save_contents
 from vae_train.cli.run_evaluate import interval, table
 
 OneLine = Callable[..., tuple[int, str]]
@@ -24,21 +25,94 @@ SMALL = ["--epochs", "1", "--limit", "100"]
 MAX_FILE_BYTES = 1 << 20
 
 
-def test_ctrl_c_saves_and_resume_ends_with_the_bytes_of_an_uninterrupted_run(
+def test_ctrl_c_saves_and_what_it_says_resumes_to_the_bytes_of_an_uninterrupted_run(
     sample_folder: Path, tmp_path: Path
 ) -> None:
-    command = [*TRAIN, "--data", str(sample_folder), "--epochs", "3", "--limit", "200", "-o"]
-    finished([*command, "whole"], tmp_path)
-    process = started([*command, "pieces"], tmp_path, "epoch 1/3")
+    command = [*TRAIN, "--data", str(sample_folder), "--epochs", "3", "--limit", "200"]
+    command += ["--batch-size", "20", "--beta", "2", "--seed", "5", "--threads", "1", "-o"]
+    finished([*command, "whole run"], tmp_path)
+    process = started([*command, "in pieces"], tmp_path, "epoch 1/3")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Stopped; continue with --resume -o pieces" in errors
-    assert finished([*command, "pieces", "--resume"], tmp_path).stderr == ""
+    _, _, hint = errors.partition("Stopped; continue with ")
+    program, *arguments = shlex.split(hint)
+    assert program == "vae-train"
+    assert finished([*TRAIN, *arguments], tmp_path).stderr == ""
     for name in ("model.pt", "grid.png", "losses.png", "latents.png"):
-        assert (tmp_path / "pieces" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    rows = (tmp_path / "pieces" / "history.csv").read_text().splitlines()
+        resumed = tmp_path / "in pieces" / name
+        assert resumed.read_bytes() == (tmp_path / "whole run" / name).read_bytes()
+    rows = (tmp_path / "in pieces" / "history.csv").read_text().splitlines()
     assert [row.partition(",")[0] for row in rows] == ["epoch", "1", "2", "3"]
+
+
+def test_a_finished_run_can_be_made_longer_and_not_shorter(
+    sample_folder: Path, tmp_path: Path, one_line: OneLine
+) -> None:
+    finished([*TRAIN, "--data", str(sample_folder), *SMALL, "-o", "run"], tmp_path)
+    longer = [*TRAIN, "--resume", "-o", "run", "--epochs"]
+    assert "epoch 2/3" in finished([*longer, "3"], tmp_path).stdout
+    contents = load_contents(tmp_path / "run/model.pt")
+    assert contents["position"]["epoch"] == contents["config"]["epochs"] == 3
+    assert "test_elbo" in contents["training"]
+    status, line = one_line(main, "--resume", "-o", "run", "--epochs", "2")
+    assert status == 1
+    assert "--epochs 2 is less than the 3 that are done" in line
+
+
+def test_a_run_that_ends_with_the_epochs_that_are_done_gets_its_final_figures(
+    sample_folder: Path, tmp_path: Path
+) -> None:
+    command = [*TRAIN, "--data", str(sample_folder), "--limit", "100", "--epochs", "50"]
+    process = started([*command, "-o", "run"], tmp_path, "epoch 1/50")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    done = load_contents(tmp_path / "run/model.pt")["position"]["epoch"]
+    shown = finished([*TRAIN, "--resume", "-o", "run", "--epochs", str(done)], tmp_path).stdout
+    assert "run/model.pt: test ELBO -" in shown
+    assert load_contents(tmp_path / "run/model.pt")["training"]["train_images"] == 100
+
+
+def test_a_run_of_an_older_version_resumes_when_it_is_told_its_data(
+    sample_folder: Path, tmp_path: Path, one_line: OneLine
+) -> None:
+    finished([*TRAIN, "--data", str(sample_folder), *SMALL, "-o", "run"], tmp_path)
+    path = tmp_path / "run/model.pt"
+    contents = load_contents(path)
+    del contents["source"]
+    save_contents(path, contents)
+    status, line = one_line(main, "--resume", "-o", "run")
+    assert (status, "add --data" in line) == (1, True)
+    status, line = one_line(evaluate, "run/model.pt")
+    assert (status, "add --data" in line) == (1, True)
+    command = [*TRAIN, "--resume", "-o", "run", "--epochs", "2", "--limit", "100", "--data"]
+    finished([*command, str(sample_folder)], tmp_path)
+    assert load_contents(path)["source"] == {"data": str(sample_folder), "limit": 100}
+    # What isn't said is the sample without its limit.
+    assert "300 images" in finished([*EVALUATE, "run/model.pt", "--samples", "1"], tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--batch-size", "0"], "--batch-size must be at least 1, not 0"),
+        (["--batch-size", "x"], "'x' is not a valid integer"),
+        (["--learning-rate", "nan"], "--learning-rate must be positive and finite, not nan"),
+        (["--beta", "-0.5"], "--beta must be at least 0, not -0.5"),
+        (["--beta", "inf"], "--beta must be finite, not inf"),
+        (["--networks", "wide"], "'wide' is not one of"),
+        (["--optimizer", "lion"], "'lion' is not one of"),
+        (["--threads", "0"], "0 is not in the range"),
+    ],
+    ids=str,
+)
+def test_a_value_that_cannot_be_ends_with_status_2(
+    tmp_path: Path, one_line: OneLine, arguments: list[str], reason: str
+) -> None:
+    status, line = one_line(main, *arguments, "-o", "run")
+    assert status == 2
+    assert reason in line
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_existing_run_is_not_overwritten(
@@ -158,8 +232,7 @@ def test_color_photographs_of_64_pixels_through_train_and_eval(tmp_path: Path) -
     assert saved.config.image_shape == (3, 64, 64)
     assert saved.likelihood.name == "gaussian"
     assert saved.label_names == ("cool", "warm")
-    command = [*EVALUATE, "run/model.pt", "run/model.pt", "--data", "photos"]
-    command += ["--importance", "20"]
+    command = [*EVALUATE, "run/model.pt", "run/model.pt", "--importance", "20"]
     done = finished(command, tmp_path, environment)
     assert done.stderr == ""
     assert [line.split("  ")[0] for line in done.stdout.splitlines()[1:]] == [

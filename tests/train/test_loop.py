@@ -12,11 +12,7 @@ from vae_train.checkpoint import load_contents, save_contents
 from vae_train.config import PRESETS, TrainConfig
 from vae_train.data import Dataset
 from vae_train.evaluation import evaluate_elbo
-from vae_train.loop import Trainer, train
-
-
-def ignore(row: dict[str, float], seconds: float) -> None:
-    pass
+from vae_train.loop import Trainer, ignore, never, train
 
 
 def after(calls: int) -> Callable[[], bool]:
@@ -31,7 +27,7 @@ def test_resuming_gives_the_bytes_of_an_uninterrupted_run(
 ) -> None:
     config = replace(PRESETS[preset], epochs=2, batch_size=32, shift=1)
     whole, pieces = tmp_path / "whole.pt", tmp_path / "pieces.pt"
-    assert train(Trainer(config, data), whole, lambda: False, ignore)
+    assert train(Trainer(config, data), whole, never, ignore)
     assert not train(Trainer(config, data), pieces, after(3), ignore)
     for _ in range(10):
         trainer = Trainer(config, data)
@@ -45,7 +41,7 @@ def test_training_lowers_both_the_training_and_the_test_loss(
     config: TrainConfig, data: Dataset, tmp_path: Path
 ) -> None:
     trainer = Trainer(replace(config, epochs=12), data)
-    train(trainer, tmp_path / "model.pt", lambda: False, ignore)
+    train(trainer, tmp_path / "model.pt", never, ignore)
     first, last = trainer.history[0], trainer.history[-1]
     for split in ("train", "test"):
         assert last[f"{split}_reconstruction"] < first[f"{split}_reconstruction"] - 50
@@ -59,7 +55,7 @@ def test_the_history_has_the_elbo_of_the_distribution_that_is_sampled(
     preset: str, data: Dataset, tmp_path: Path
 ) -> None:
     trainer = Trainer(replace(PRESETS[preset], epochs=1), data)
-    train(trainer, tmp_path / "model.pt", lambda: False, ignore)
+    train(trainer, tmp_path / "model.pt", never, ignore)
     row = trainer.history[0]
     elbo = evaluate_elbo(trainer.model, trainer.config.sampling, data.test.images, samples=1)
     assert row["test_elbo"] == pytest.approx(elbo.mean_elbo, rel=1e-4)
@@ -113,7 +109,7 @@ def test_divergence_stops_with_the_step_and_the_rate_and_keeps_the_checkpoint(
     with pytest.raises(
         VAEError, match=r"step \d+ with the learning rate .*last checkpoint is kept"
     ):
-        train(wild, path, lambda: False, ignore)
+        train(wild, path, never, ignore)
     assert path.read_bytes() == before
 
 
@@ -122,7 +118,7 @@ def test_a_checkpoint_holds_no_wall_clock_and_loads_with_weights_only(
 ) -> None:
     paths = [tmp_path / "a.pt", tmp_path / "other-name.pt"]
     for path in paths:
-        train(Trainer(config, data), path, lambda: False, ignore)
+        train(Trainer(config, data), path, never, ignore)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     contents = torch.load(paths[0], weights_only=True)
     assert set(contents["history"][0]) == {
@@ -138,7 +134,7 @@ def test_a_checkpoint_holds_no_wall_clock_and_loads_with_weights_only(
 def test_bfloat16_trains_float32_weights(config: TrainConfig, data: Dataset) -> None:
     trainer = Trainer(replace(config, epochs=3, amp=True), data)
     while not trainer.finished:
-        trainer.run_epoch(lambda: False)
+        trainer.run_epoch(never)
     assert {p.dtype for p in trainer.model.parameters()} == {torch.float32}
     assert trainer.history[-1]["test_elbo"] > trainer.history[0]["test_elbo"] + 20
 
@@ -173,8 +169,56 @@ def test_a_subclass_may_weigh_the_kl_term_and_follow_the_steps(
     config: TrainConfig, data: Dataset
 ) -> None:
     halved = HalfWeighted(config, data)
-    halved.run_epoch(lambda: False)
+    halved.run_epoch(never)
     expected = Trainer(replace(config, beta=0.5), data)
-    expected.run_epoch(lambda: False)
+    expected.run_epoch(never)
     assert halved.steps == 7
     assert halved.history == expected.history
+
+
+class Recorded(Trainer):
+    """Keeps the learning rate of each step."""
+
+    def __init__(self, config: TrainConfig, data: Dataset) -> None:
+        super().__init__(config, data)
+        self.rates: list[float] = []
+
+    def step(self, part: torch.Tensor, count: int, rate: float) -> list[float]:
+        self.rates.append(rate)
+        return super().step(part, count, rate)
+
+
+def test_a_run_made_longer_goes_on_where_the_longer_schedule_stands(
+    config: TrainConfig, data: Dataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.pt"
+    short = Recorded(config, data)
+    train(short, path)
+    assert short.rates[-1] < 0.1 * config.learning_rate
+    longer = Recorded(replace(config, epochs=4), data)
+    longer.resume(path)
+    train(longer, path)
+    whole = Recorded(replace(config, epochs=4), data)
+    train(whole, tmp_path / "whole.pt")
+    assert longer.rates == whole.rates[14:]
+    assert longer.rates[0] > 0.5 * config.learning_rate
+    assert load_contents(path)["config"]["epochs"] == 4
+    assert [row["epoch"] for row in longer.history] == [1, 2, 3, 4]
+    shorter = Trainer(config, data)
+    with pytest.raises(VAEError, match="2 epochs are fewer than the 4 done"):
+        shorter.resume(path)
+
+
+def test_training_makes_the_folder_and_calls_back_after_each_epoch(
+    config: TrainConfig, data: Dataset, tmp_path: Path
+) -> None:
+    seen = []
+
+    def on_epoch(row: dict[str, float], seconds: float) -> None:
+        assert seconds > 0
+        seen.append(row)
+
+    trainer = Trainer(config, data)
+    assert train(trainer, str(tmp_path / "new" / "run" / "model.pt"), on_epoch=on_epoch)
+    assert seen == trainer.history
+    assert (tmp_path / "new" / "run" / "model.pt").is_file()

@@ -11,16 +11,12 @@ from vae_train.loop import Trainer, train
 from vae_train.summary import embedded_count, embedded_images, training_summary
 
 
-def ignore(row: dict[str, float], seconds: float) -> None:
-    pass
-
-
 def test_what_was_held_out_of_the_training_images_is_not_called_a_test(
     config: TrainConfig, data: Dataset, tmp_path: Path
 ) -> None:
     validated = replace(config, epochs=1, validation=50)
     trainer = Trainer(validated, hold_out_validation(data, 50))
-    train(trainer, tmp_path / "model.pt", lambda: False, ignore)
+    train(trainer, tmp_path / "model.pt")
     assert "validation_elbo" in trainer.summary
     assert "test_elbo" not in trainer.summary
 

@@ -1,8 +1,8 @@
 """`model.pt`: plain tensors, numbers, strings, lists and dicts, read with weights_only=True.
 
-The same run writes the same bytes: no wall-clock values, no file names (torch.save puts the name
-of the file it writes to into the archive, so it writes to memory). `RunState` says what is in the
-file; nothing else knows its keys.
+The same command writes the same bytes: no wall-clock values, no absolute paths (torch.save puts the
+name of the file it writes to into the archive, so it writes to memory). `RunState` says what is in
+the file; nothing else knows its keys.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from vae_runtime.bundle import Likelihood
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import atomic_file
 from vae_train.config import TrainConfig
+from vae_train.data import DataSource
 from vae_train.model import VAE, build_vae
 
 FORMAT = "vae-edge checkpoint 1"
@@ -57,14 +58,15 @@ class Position:
 class RunState:
     """Everything in a `model.pt`.
 
-    `fingerprint` is the data set's, `rng` the state of the run's random generator, `history` one
-    row per epoch. The rest is for an exporter: `label_statistics` and `label_names`, `images` with
-    the keys train_images, train_labels, heldout_images and heldout_labels, and `summary`, what a
-    bundle quotes.
+    `fingerprint` is the data set's, `source` where it came from, None in files of older versions.
+    `rng` is the state of the run's random generator, `history` has one row per epoch. The rest is
+    for an exporter: `label_statistics` and `label_names`, `images` with the keys train_images,
+    train_labels, heldout_images and heldout_labels, and `summary`, what a bundle quotes.
     """
 
     config: TrainConfig
     fingerprint: str
+    source: DataSource | None
     weights: dict[str, Tensor]
     optimizer: Any
     rng: Tensor
@@ -81,6 +83,7 @@ class RunState:
             "format": FORMAT,
             "config": self.config.to_dict(),
             "data": self.fingerprint,
+            "source": None if self.source is None else asdict(self.source),
             "weights": self.weights,
             "optimizer": self.optimizer,
             "noise": self.rng,
@@ -98,6 +101,7 @@ class RunState:
         return cls(
             config=TrainConfig.from_dict(contents["config"]),
             fingerprint=contents["data"],
+            source=_source(contents.get("source")),
             weights=contents["weights"],
             optimizer=contents["optimizer"],
             rng=contents["noise"],
@@ -121,6 +125,7 @@ class Checkpoint:
 
     model: VAE
     config: TrainConfig
+    source: DataSource | None
     likelihood: Likelihood
     label_statistics: dict[str, Any]
     label_names: tuple[str, ...]
@@ -162,19 +167,40 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     Raises VAEError when the file is missing, truncated, foreign, or its weights don't fit its
     configuration.
     """
-    contents = load_contents(path)
+    state = load_state(path)
     try:
-        state = RunState.from_contents(contents)
         return _checkpoint(state)
     except DAMAGED_CONTENTS as error:
-        raise VAEError(
-            f"{path}: a damaged checkpoint, or one of another version: {first_line(error)}"
-        ) from None
+        raise _damaged(path, error) from None
+
+
+def load_state(path: str | Path) -> RunState:
+    """Read the whole state of a run.
+
+    Raises VAEError when the file is missing, truncated, foreign or of another version.
+    """
+    contents = load_contents(path)
+    try:
+        return RunState.from_contents(contents)
+    except DAMAGED_CONTENTS as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: str | Path, error: Exception) -> VAEError:
+    reason = first_line(error)
+    return VAEError(f"{path}: a damaged checkpoint, or one of another version: {reason}")
 
 
 def first_line(error: Exception) -> str:
     """What an error says, without the lists that torch adds below."""
     return str(error).splitlines()[0]
+
+
+def _source(stored: dict[str, Any] | None) -> DataSource | None:
+    """Where a run's images came from; what a newer version may add is left out."""
+    if stored is None:
+        return None
+    return DataSource(stored["data"], stored["limit"])
 
 
 def _checkpoint(state: RunState) -> Checkpoint:
@@ -191,6 +217,7 @@ def _checkpoint(state: RunState) -> Checkpoint:
     return Checkpoint(
         model=model.eval(),
         config=config,
+        source=state.source,
         likelihood=Likelihood(config.likelihood, log_var),
         label_statistics=state.label_statistics,
         label_names=state.label_names,

@@ -24,6 +24,8 @@ OPTIMIZER_NAMES: tuple[OptimizerName, ...] = get_args(OptimizerName)
 
 # The book weighs the KL term, a mean over latent dimensions, with 5e-4 against a mean over pixels.
 BOOK_KL_WEIGHT = 5e-4
+# The learning rate of an optimizer that is chosen in the place of a preset's own.
+USUAL_RATES: dict[OptimizerName, float] = {"muon": 0.01, "adam": 3e-3, "rmsprop": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class TrainConfig:
             self._require_least(name, 0)
         if self.beta is not None:
             self._require_least("beta", 0)
+        for name in ("beta", "encoder_noise"):
+            self._require_not_infinite(name)
         if self.warmup > 1:
             raise ValueError(f"warmup must be at most 1, not {self.warmup!r}")
         if not 0 < self.learning_rate < math.inf:
@@ -134,7 +138,13 @@ class TrainConfig:
         if not value >= least:
             raise ValueError(f"{name} must be at least {least}, not {value!r}")
 
+    def _require_not_infinite(self, name: str) -> None:
+        value = getattr(self, name)
+        if value == math.inf:
+            raise ValueError(f"{name} must be finite, not {value!r}")
 
+
+DEFAULT_PRESET = "default"
 PRESETS = {
     "default": TrainConfig("default"),
     "quick": TrainConfig("quick", networks="deep", learning_rate=0.02, epochs=2),

@@ -47,16 +47,26 @@ class Split:
 
 
 @dataclass(frozen=True)
+class DataSource:
+    """What `load_dataset` was asked for, as it was written: `data` may be a relative path."""
+
+    data: str
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A training and a test split of one image shape; without labels `label_names` is empty.
 
     `fit` says how image files were brought to the shape, see vae_runtime.formats.preprocess.
+    `source` is None for images that no `load_dataset` has read.
     """
 
     train: Split
     test: Split
     label_names: tuple[str, ...] = ()
     fit: Fit = "contain"
+    source: DataSource | None = None
 
     @property
     def image_shape(self) -> ImageShape:
@@ -97,7 +107,7 @@ def load_dataset(
         )
     if limit:
         data = replace(data, train=data.train.first(limit), test=data.test.first(limit))
-    return data
+    return replace(data, source=DataSource(source, limit))
 
 
 def hold_out_validation(data: Dataset, count: int) -> Dataset:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vae_runtime.errors import VAEError
+from vae_runtime.formats.files import make_folder
 from vae_train import checkpoint
 from vae_train.augmentation import shifted
 from vae_train.batches import batches, epoch_order
@@ -31,7 +33,7 @@ from vae_train.evaluation import evaluate_losses
 from vae_train.model import build_vae
 from vae_train.objective import Losses
 from vae_train.optim import build_optimizer, learning_rate, loss_scale, set_rate
-from vae_train.summary import embedded_images, run_label_statistics, training_summary
+from vae_train.summary import embedded_images, heldout_name, run_label_statistics, training_summary
 
 # Training has diverged when this many batches in a row lose more nats per image of 28×28 pixels. A
 # uniform guess costs 543; the book's recipe begins with single spikes of a million nats.
@@ -75,6 +77,11 @@ class Trainer:
     @property
     def finished(self) -> bool:
         return self.position.epoch >= self.config.epochs
+
+    @property
+    def has_final_figures(self) -> bool:
+        """Whether `summary` is that of a finished run."""
+        return f"{heldout_name(self.config)}_elbo" in self.summary
 
     @property
     def steps_per_epoch(self) -> int:
@@ -143,6 +150,7 @@ class Trainer:
         state = RunState(
             config=self.config,
             fingerprint=self.data.fingerprint,
+            source=self.data.source,
             weights=self.model.state_dict(),
             optimizer=self.optimizer.state_dict(),
             rng=self.rng.get_state(),
@@ -156,14 +164,13 @@ class Trainer:
         checkpoint.save_contents(path, state.to_contents())
 
     def resume(self, path: Path) -> None:
-        """Continue the run in `path`.
+        """Continue the run in `path`; its number of epochs may be another one than before.
 
         Raises VAEError saying what differs when it is another run's.
         """
-        contents = checkpoint.load_contents(path)
+        state = checkpoint.load_state(path)
+        self._require_same_run(state, path)
         try:
-            state = RunState.from_contents(contents)
-            self._require_same_run(state, path)
             self.model.load_state_dict(state.weights)
             self.optimizer.load_state_dict(state.optimizer)
             self.rng.set_state(state.rng)
@@ -235,8 +242,11 @@ class Trainer:
                 )
 
     def _require_same_run(self, state: RunState, path: Path) -> None:
+        done = state.position.epoch
+        if self.config.epochs < done:
+            raise VAEError(f"{path}: {self.config.epochs} epochs are fewer than the {done} done")
         # Settings that are newer than the checkpoint have their default in it.
-        saved = state.config.to_dict()
+        saved = replace(state.config, epochs=self.config.epochs).to_dict()
         differences = []
         for name, value in self.config.to_dict().items():
             if saved[name] != value:
@@ -267,17 +277,29 @@ class Trainer:
         self.history.append(row)
 
 
+def never() -> bool:
+    """The answer of somebody who doesn't interrupt."""
+    return False
+
+
+def ignore(row: dict[str, float], seconds: float) -> None:
+    """The callback of somebody who doesn't follow the run."""
+
+
 def train(
     trainer: Trainer,
-    path: Path,
-    interrupted: Callable[[], bool],
-    on_epoch: Callable[[dict[str, float], float], None],
+    path: str | Path,
+    interrupted: Callable[[], bool] = never,
+    on_epoch: Callable[[dict[str, float], float], None] = ignore,
 ) -> bool:
-    """Run `trainer` to its end, saving to `path` after each epoch.
+    """Run `trainer` to its end, saving to `path` after each epoch; its folder is made.
 
-    False when it was interrupted; that is saved as well. `on_epoch` gets each epoch's row of
-    history and its seconds.
+    False when `interrupted`, which is asked after each step, ended it; that is saved as well.
+    `on_epoch` is called after each epoch with its row of the history (see COLUMNS in
+    vae_train/history.py; losses in nats per image) and its seconds.
     """
+    path = Path(path)
+    make_folder(path.parent)
     while not trainer.finished:
         # One process may have been told while it saved: all of them stop, or none.
         (stops,) = trainer.processes.sum([interrupted()], trainer.device)
@@ -290,4 +312,7 @@ def train(
         if not completed:
             return False
         on_epoch(trainer.history[-1], time.perf_counter() - began)
+    if not trainer.has_final_figures:
+        # Resumed with as many epochs as were done.
+        trainer.save(path)
     return True

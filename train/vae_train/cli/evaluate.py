@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from vae_runtime.console import CONTEXT_SETTINGS
-from vae_train.cli.options import data_option, prepare_torch, seed_option, threads_option
+from vae_train.cli.options import DATA_HELP, SEED, prepare_torch, threads_option
 
 
 @click.command(context_settings=CONTEXT_SETTINGS)
 @click.argument("checkpoint", nargs=-1, required=True, type=click.Path(path_type=Path))
-@data_option
+@click.option("--data", help=f"{DATA_HELP} By default what the checkpoint was trained on.")
 @click.option(
     "--samples", type=click.IntRange(1), default=16, show_default=True, help="Draws of z per image."
 )
@@ -24,7 +24,7 @@ from vae_train.cli.options import data_option, prepare_torch, seed_option, threa
     help="Also the importance-weighted bound with K draws per image; slow.",
 )
 @click.option("--limit", type=click.IntRange(1), help="Only the first test images.")
-@seed_option
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @threads_option
 @click.version_option(package_name="vae-edge")
 def evaluate_command(**options: Any) -> None:

@@ -10,14 +10,11 @@ from vae_train.threads import request_threads
 REQUIRED_MODULES = ("torch", "tqdm")
 MAX_SEED = 2**31 - 1
 
-data_option = click.option(
-    "--data",
-    default="mnist",
-    show_default=True,
-    help="'mnist', a folder with IDX files or pictures (sub-folders are labels), "
-    "or a .npy or .npz file.",
+DATA_HELP = (
+    "'mnist', a folder with IDX files or pictures (sub-folders are labels), or a .npy or .npz file."
 )
-seed_option = click.option("--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True)
+SEED = click.IntRange(0, MAX_SEED)
+
 threads_option = click.option(
     "--threads",
     type=click.IntRange(1),

@@ -12,7 +12,7 @@ import click
 from vae_runtime.arrays import Float64, UInt8
 from vae_runtime.errors import VAEError
 from vae_train.checkpoint import Checkpoint, load_checkpoint
-from vae_train.data import load_dataset
+from vae_train.cli.settings import load_own_dataset
 from vae_train.evaluation import active_units, evaluate_elbo, importance_weighted_bound
 
 # Standard deviations to either side of the mean.
@@ -29,7 +29,7 @@ class EvaluateOptions:
     """The options of `vae-eval`; `importance` is None where that bound isn't asked for."""
 
     checkpoint: tuple[Path, ...]
-    data: str
+    data: str | None
     samples: int
     importance: int | None
     limit: int | None
@@ -40,20 +40,28 @@ class EvaluateOptions:
 def run(options: EvaluateOptions) -> None:
     """Evaluate every checkpoint, then print the table."""
     columns = []
+    counts = []
     for path in options.checkpoint:
         saved = load_checkpoint(path)
         images = _test_images(path, saved, options)
         columns.append(_evaluate(saved, images, options))
-    title = f"{len(images)} images, {options.samples} samples each"
+        counts.append(len(images))
     headers = [str(path) for path in options.checkpoint]
-    for line in table(title, headers, columns):
+    for line in table(_title(counts, options.samples), headers, columns):
         click.echo(line)
+
+
+def _title(counts: Sequence[int], samples: int) -> str:
+    """The number of test images, or the numbers where each model has its own."""
+    if len(set(counts)) == 1:
+        counts = counts[:1]
+    shown = ", ".join(map(str, counts))
+    return f"{shown} images, {samples} samples each"
 
 
 def _test_images(path: Path, saved: Checkpoint, options: EvaluateOptions) -> UInt8:
     """The data set's test images in the shape that the model was made for."""
-    channels, height, width = saved.config.image_shape
-    data = load_dataset(options.data, options.limit, size=(height, width), channels=channels)
+    data = load_own_dataset(path, saved.config, saved.source, options.data, options.limit)
     images = data.test.images
     if images.shape[1:] != saved.config.image_shape:
         raise VAEError(

@@ -5,99 +5,61 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from vae_runtime.bundle import LikelihoodName
 from vae_runtime.errors import VAEError
 from vae_train import report
 from vae_train.allocator import keep_large_buffers
+from vae_train.checkpoint import load_state
 from vae_train.cli.device import require_device
 from vae_train.cli.interrupts import catch_interrupts
-from vae_train.config import PRESETS, TrainConfig
-from vae_train.data import Dataset, hold_out_validation, load_dataset
+from vae_train.cli.settings import (
+    TrainOptions,
+    load_new_dataset,
+    load_resumed_dataset,
+    new_config,
+    resumed_config,
+)
+from vae_train.config import TrainConfig
+from vae_train.data import Dataset
 from vae_train.distributed import joined_process_group
 from vae_train.history import History
 from vae_train.loop import Trainer, train
 from vae_train.model import require_size
 from vae_train.summary import heldout_name
 
-MODEL_FILE = "model.pt"
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """The options of `vae-train`; None stands for what the preset or the data says."""
-
-    data: str
-    preset: str
-    epochs: int | None
-    limit: int | None
-    validation: int | None
-    image_size: int | None
-    latent_dim: int
-    likelihood: LikelihoodName
-    seed: int
-    device: str
-    threads: int | None
-    amp: bool
-    compile: bool
-    output: Path
-    resume: bool
-
-    @property
-    def model_path(self) -> Path:
-        return self.output / MODEL_FILE
-
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """Height and width."""
-        if self.image_size is None:
-            return None
-        return self.image_size, self.image_size
-
-    def load_dataset(self) -> Dataset:
-        return load_dataset(self.data, self.limit, size=self.size)
-
-    def config(self, dataset: Dataset) -> TrainConfig:
-        """The preset with what the options and the data set change in it."""
-        preset = PRESETS[self.preset]
-        return replace(
-            preset,
-            epochs=self.epochs or preset.epochs,
-            seed=self.seed,
-            image_shape=dataset.image_shape,
-            latent_dim=self.latent_dim,
-            likelihood=self.likelihood,
-            validation=self.validation or 0,
-            fit=dataset.fit,
-            amp=self.amp,
-            compile=self.compile,
-        )
-
 
 def run(options: TrainOptions) -> bool:
     """Train as the options say; False when Ctrl-C ended it.
 
-    Raises VAEError for options that cannot be, before anything is read or written.
+    Raises VAEError or click.UsageError for options that cannot be, before anything is written.
     """
-    _require_possible(options)
+    _require_right_folder(options)
+    state = load_state(options.model_path) if options.resume else None
+    config = new_config(options) if state is None else resumed_config(options, state)
+    _require_possible(config, options)
     device = require_device(options.device)
     keep_large_buffers()
+
+    def load_images() -> Dataset:
+        if state is None:
+            return load_new_dataset(options)
+        return load_resumed_dataset(options, state)
+
     with joined_process_group(device) as (processes, local_device):
         # The main process alone downloads or converts what the others then find.
-        dataset = processes.main_first(options.load_dataset)
-        if options.validation:
-            dataset = hold_out_validation(dataset, options.validation)
-        trainer = Trainer(options.config(dataset), dataset, local_device, processes)
+        dataset = processes.main_first(load_images)
+        config = replace(config, image_shape=dataset.image_shape, fit=dataset.fit)
+        trainer = Trainer(config, dataset, local_device, processes)
         if options.resume:
             trainer.resume(options.model_path)
         return _train(trainer, options)
 
 
-def _require_possible(options: TrainOptions) -> None:
+def _require_right_folder(options: TrainOptions) -> None:
     path = options.model_path
     if path.exists() and not options.resume:
         raise VAEError(
@@ -105,9 +67,12 @@ def _require_possible(options: TrainOptions) -> None:
         )
     if options.resume and not path.exists():
         raise VAEError(f"{path}: no such checkpoint, so there is nothing to resume")
+
+
+def _require_possible(config: TrainConfig, options: TrainOptions) -> None:
     if options.size:
-        require_size((1, *options.size), PRESETS[options.preset].networks)
-    if options.compile and not _has_compiler():
+        require_size((1, *options.size), config.networks)
+    if config.compile and not _has_compiler():
         raise VAEError("--compile needs a C++ compiler: install g++ or clang++, or leave it out")
 
 
@@ -131,7 +96,7 @@ def _train(trainer: Trainer, options: TrainOptions) -> bool:
         elbo = trainer.summary[f"{heldout}_elbo"]
         click.echo(f"{options.model_path}: {heldout} ELBO {elbo:.2f} nats per image")
     elif is_main:
-        click.echo(f"Stopped; continue with --resume -o {options.output}", err=True)
+        click.echo(f"Stopped; continue with {options.resume_command()}", err=True)
     return finished
 
 

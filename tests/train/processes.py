@@ -12,8 +12,8 @@ EVALUATE = [sys.executable, "-c", "from vae_train.__main__ import evaluate; eval
 TIMEOUT = 240
 
 
-def started(command: Sequence[str], folder: Path, first_line: str) -> "subprocess.Popen[str]":
-    """A process that has begun: its first line on stdout begins with `first_line`."""
+def started(command: Sequence[str], folder: Path, line: str) -> "subprocess.Popen[str]":
+    """A process that is under way: a line on its stdout has begun with `line`."""
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -23,8 +23,10 @@ def started(command: Sequence[str], folder: Path, first_line: str) -> "subproces
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
     )
     assert process.stdout is not None
-    assert process.stdout.readline().startswith(first_line)
-    return process
+    for shown in process.stdout:
+        if shown.startswith(line):
+            return process
+    raise AssertionError(process.communicate())
 
 
 def finished(

@@ -162,6 +162,7 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_no_checkpoint(
     [
         (["--data", "absent"], "absent: no such folder"),
         (["--data", "."], "train-images-idx3-ubyte (or train-images-idx3-ubyte.gz) is missing"),
+        (["--data", "few.npy"], "few.npy: 5 images are too few; at least 10 are needed"),
         (["--data", "SAMPLE", "--device", "cuda:99"], "--device cuda:99"),
         (["--data", "SAMPLE", "--device", "abacus"], "--device abacus: not a device"),
         (["--data", "SAMPLE", "--device", "mps"], "--device mps: not a device"),
@@ -175,11 +176,12 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_no_checkpoint(
 def test_what_cannot_be_trained_is_one_line(
     sample_folder: Path, tmp_path: Path, one_line: OneLine, arguments: list[str], reason: str
 ) -> None:
+    np.save(tmp_path / "few.npy", np.zeros((5, 28, 28), np.uint8))
     real = [str(sample_folder) if argument == "SAMPLE" else argument for argument in arguments]
     status, line = one_line(main, *real, *SMALL, "-o", "run")
     assert status == 1
     assert reason in line
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 truncated", b"\x80\x04K\x01."])
@@ -242,6 +244,25 @@ def test_color_photographs_of_64_pixels_through_train_and_eval(tmp_path: Path) -
         "importance-weighted, K = 20",
         "active units",
     ]
+
+
+def test_own_images_are_told_of_before_training(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos" / "train")
+    write_photographs(tmp_path / "photos" / "val")
+    environment = {"VAE_EDGE_CACHE": str(tmp_path / "cache")}
+    command = [*TRAIN, "--data", "photos", "--image-size", "32", "--epochs", "1", "-o", "run"]
+    done = finished([*command, "--threads", "1"], tmp_path, environment)
+    images, labels, networks, training, device, epoch, _ = done.stdout.splitlines()
+    assert images == (
+        "images    photos: 40 training images and 40 test images (those in val/), 32×32, color"
+    )
+    assert labels == "labels    2: cool (20), warm (20)"
+    assert networks.startswith("networks  reference with 2 latent dimensions; encoder ")
+    assert training.startswith("training  preset default: 1 epoch of 1 step of 64 images")
+    assert device.endswith(", 1 thread")
+    assert epoch.startswith("epoch 1/1")
+    assert done.stderr.startswith("Hint: these images are in color")
+    assert "--likelihood gaussian" in done.stderr
 
 
 def write_photographs(folder: Path) -> None:

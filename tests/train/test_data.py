@@ -60,3 +60,14 @@ def test_validation_takes_the_place_of_the_test_set(data: Dataset) -> None:
     np.testing.assert_array_equal(validated.test.labels, data.train.labels[-50:])
     with pytest.raises(VAEError, match="--validation 200: there are 200"):
         hold_out_validation(data, 200)
+
+
+def test_fewer_than_ten_images_are_refused(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "images.npy"
+    np.save(path, np.zeros((9, 28, 28), np.uint8))
+    with pytest.raises(VAEError, match=r"images.npy: 9 images are too few; at least 10 are needed"):
+        load_dataset(str(path))
+    np.save(path, np.zeros((10, 28, 28), np.uint8))
+    data = load_dataset(str(path))
+    assert (len(data.train.images), len(data.test.images)) == (9, 1)
+    assert data.test_origin == "held out of 10"

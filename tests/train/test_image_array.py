@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("cache")
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    st.integers(2, 40),
+    st.integers(10, 40),
     st.sampled_from([(), (1,), (3,)]),
     st.integers(16, 24),
     st.sampled_from([np.uint8, np.float32, np.float64]),
@@ -53,11 +53,23 @@ def test_numpy_files_keep_every_image(
         assert names == [label_of[image.tobytes()] for image in found]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_channels_may_come_last(tmp_path: Path, channels: int) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (12, 16, 20, channels), np.uint8)
+    np.save(tmp_path / "last.npy", images)
+    np.save(tmp_path / "first.npy", images.transpose(0, 3, 1, 2))
+    last = load_dataset(str(tmp_path / "last.npy"))
+    assert last.image_shape == (channels, 16, 20)
+    assert last.fingerprint == load_dataset(str(tmp_path / "first.npy")).fingerprint
+
+
 @pytest.mark.parametrize(
     "array",
     [
         np.zeros((4, 28)),
         np.zeros((4, 2, 28, 28)),
+        np.zeros((4, 28, 28, 4)),
         np.full((4, 28, 28), 2.0),
         np.zeros((4, 28, 28), np.int64),
     ],

@@ -1,10 +1,10 @@
 import pytest
 import torch
-from torch import nn
 
 from vae_runtime.errors import VAEError
 from vae_train.config import NETWORKS_NAMES, NetworksName
 from vae_train.model import build_vae, halvings
+from vae_train.network_size import network_size
 
 
 @pytest.mark.parametrize("networks", NETWORKS_NAMES)
@@ -52,23 +52,7 @@ def test_weights_are_glorot_uniform_and_biases_zero() -> None:
 
 def test_the_deep_decoder_costs_no_more_multiplications_than_the_reference() -> None:
     def multiplications(networks: NetworksName) -> int:
-        total = 0
-
-        def count(
-            module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor
-        ) -> None:
-            nonlocal total
-            if isinstance(module, nn.ConvTranspose2d):
-                total += module.weight.numel() * inputs[0].shape[2] * inputs[0].shape[3]
-            elif isinstance(module, nn.Conv2d):
-                total += module.weight.numel() * output.shape[2] * output.shape[3]
-            elif isinstance(module, nn.Linear):
-                total += module.weight.numel()
-
         decoder = build_vae((1, 28, 28), 2, seed=0, networks=networks).decoder
-        for module in decoder.modules():
-            module.register_forward_hook(count)
-        decoder(torch.zeros(1, 2))
-        return total
+        return network_size(decoder, torch.zeros(1, 2)).multiply_accumulates
 
     assert multiplications("deep") <= multiplications("reference")

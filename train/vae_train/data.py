@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +16,10 @@ from vae_runtime.errors import VAEError
 from vae_runtime.formats.idx import read_idx
 from vae_runtime.formats.images import image_files_in
 from vae_train import mnist
+from vae_train.folder_splits import files_below, find_splits
 from vae_train.image_array import read_array
 from vae_train.image_cache import FIT, Collection
-from vae_train.image_folder import read_folder
+from vae_train.image_folder import read_folder, shared_shape
 
 # The files of a folder in MNIST's layout, each gzipped or not.
 IDX_FILES = (
@@ -29,6 +31,8 @@ IDX_FILES = (
 # A tenth of a data set without a test split is held out, at most this many images.
 TEST_FRACTION = 10
 MAX_TEST_IMAGES = 10_000
+# Of both splits together.
+MIN_IMAGES = 10
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class Dataset:
     """A training and a test split of one image shape; without labels `label_names` is empty.
 
     `fit` says how image files were brought to the shape, see vae_runtime.formats.preprocess.
-    `source` is None for images that no `load_dataset` has read.
+    `source` is None for images that no `load_dataset` has read. `test_origin` says in words which
+    images are the test split.
     """
 
     train: Split
@@ -67,6 +72,7 @@ class Dataset:
     label_names: tuple[str, ...] = ()
     fit: Fit = "contain"
     source: DataSource | None = None
+    test_origin: str = ""
 
     @property
     def image_shape(self) -> ImageShape:
@@ -93,13 +99,17 @@ def load_dataset(
     """Read 'mnist' (fetched once into the user's cache), a folder, or a .npy or .npz file.
 
     A folder has IDX files in MNIST's layout, gzipped or not, or image files, with sub-folders as
-    labels. `limit` keeps the first images of both splits. Image files are brought to `size`
-    (height, width) and `channels`, by default what they have. Image files and numpy files have no
-    test split: a tenth, at most 10,000, is held out. Raises VAEError naming the file that is
-    missing or wrong.
+    labels, and above them, if there are splits, train/ and test/ or val/. `limit` keeps the first
+    images of both splits. Image files are brought to `size` (height, width) and `channels`, by
+    default what they have. Of image files without splits and of numpy files a tenth, at most
+    10,000, is held out as the test split. Raises VAEError naming the file that is missing or
+    wrong, and for fewer than ten images.
     """
     path = mnist.fetch() if source == "mnist" else Path(source)
     data = _read(path, size, channels)
+    count = len(data.train.images) + len(data.test.images)
+    if count < MIN_IMAGES:
+        raise VAEError(f"{path}: {count} images are too few; at least {MIN_IMAGES} are needed")
     if size and data.image_shape[1:] != size:
         found = f"{data.image_shape[1]}×{data.image_shape[2]}"
         raise VAEError(
@@ -119,7 +129,7 @@ def hold_out_validation(data: Dataset, count: int) -> Dataset:
     if not 0 < count < n:
         raise VAEError(f"--validation {count}: there are {n} training images")
     train, heldout = data.train.divided(n - count)
-    return replace(data, train=train, test=heldout)
+    return replace(data, train=train, test=heldout, test_origin="the last training images")
 
 
 def _read(path: Path, size: tuple[int, int] | None, channels: int | None) -> Dataset:
@@ -132,17 +142,57 @@ def _read(path: Path, size: tuple[int, int] | None, channels: int | None) -> Dat
     if not _has_idx_files(path):
         image_files = image_files_in(path)
         if image_files:
-            return _hold_out_test(read_folder(path, image_files, size, channels))
+            shape = shared_shape(path, image_files, size, channels)
+            return _read_image_folder(path, image_files, shape)
     return _read_idx_folder(path)
+
+
+def _read_image_folder(folder: Path, files: Sequence[Path], shape: ImageShape) -> Dataset:
+    """Image files with the splits that the folder has, else with some held out."""
+    splits = find_splits(folder, files)
+    if splits is None:
+        return _hold_out_test(read_folder(folder, files, shape))
+    train = read_folder(splits.train, files_below(splits.train, files), shape)
+    if splits.test is None:
+        return _hold_out_test(train)
+    test = read_folder(splits.test, files_below(splits.test, files), shape)
+    origin = f"those in {splits.test.name}/"
+    if splits.unused is not None:
+        origin += f"; {splits.unused.name}/ is not used"
+    return _joined(train, test, origin)
+
+
+def _joined(train: Collection, test: Collection, origin: str) -> Dataset:
+    """A data set of two collections, each of which may lack some of the other's labels."""
+    names = tuple(sorted({*train.names, *test.names}))
+    return Dataset(
+        Split(train.images, _relabeled(train, names)),
+        Split(test.images, _relabeled(test, names)),
+        _telling(names),
+        FIT,
+        test_origin=origin,
+    )
+
+
+def _relabeled(collection: Collection, names: Sequence[str]) -> Int64:
+    """The labels (N,) of a collection as positions in `names`."""
+    position = {name: i for i, name in enumerate(names)}
+    positions = np.array([position[name] for name in collection.names], np.int64)
+    labels: Int64 = positions[collection.labels]
+    return labels
 
 
 def _hold_out_test(collection: Collection) -> Dataset:
     n = len(collection.images)
     heldout = min(MAX_TEST_IMAGES, max(1, n // TEST_FRACTION))
-    if heldout == n:
-        raise VAEError("one image is not enough to train on")
     train, test = Split(collection.images, collection.labels).divided(n - heldout)
-    return Dataset(train, test, collection.names, FIT)
+    origin = f"held out of {n}"
+    return Dataset(train, test, _telling(collection.names), FIT, test_origin=origin)
+
+
+def _telling(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of labels, or none: one label for everything says nothing."""
+    return names if len(names) > 1 else ()
 
 
 def _read_idx_folder(folder: Path) -> Dataset:
@@ -155,7 +205,7 @@ def _read_idx_folder(folder: Path) -> Dataset:
         raise VAEError(f"{folder}: training and test images differ in size")
     last_label = int(max(train.labels.max(), test.labels.max()))
     names = tuple(str(label) for label in range(last_label + 1))
-    return Dataset(train, test, names)
+    return Dataset(train, test, names, test_origin="those of the t10k files")
 
 
 def _has_idx_files(folder: Path) -> bool:

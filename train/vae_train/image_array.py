@@ -16,21 +16,34 @@ from vae_train.image_cache import Collection, Index, cached, shuffled_order
 
 # Images that are checked and converted at once: float32 needs four times the memory.
 CONVERSION_CHUNK = 1024
+CHANNELS = (1, 3)
 
 
 def read_array(path: Path) -> Collection:
-    """The images of a .npy or .npz, (N, C, H, W) or (N, H, W), uint8 or float in [0, 1].
+    """The images of a .npy or .npz, uint8 or float in [0, 1].
 
-    A .npz may have `labels` (N,) beside its `images`. Raises VAEError for anything else.
+    They are (N, H, W), (N, C, H, W) or (N, H, W, C) with one channel or three. A .npz may have
+    `labels` (N,) beside its `images`. Raises VAEError for anything else.
     """
     stored = load_numpy(path, "images", mapped=True)
-    shape = stored.shape[1:] if stored.ndim == 4 else (1, *stored.shape[1:])
-    if len(shape) != 3 or shape[0] not in (1, 3) or not len(stored):
+    images = _channels_first(stored)
+    if images.ndim != 4 or images.shape[1] not in CHANNELS or not len(images):
         raise VAEError(
             f"{path}: images of shape {stored.shape}; "
-            "expected (N, H, W), (N, 1, H, W) or (N, 3, H, W)"
+            "expected (N, H, W), (N, C, H, W) or (N, H, W, C), where C is 1 or 3"
         )
-    return cached(path.parent, [path], shape, partial(_convert, path, stored, shape))
+    _, channels, height, width = images.shape
+    shape = (channels, height, width)
+    return cached(path.parent, [path], shape, partial(_convert, path, images, shape))
+
+
+def _channels_first(stored: NDArray[Any]) -> NDArray[Any]:
+    """Images as (N, C, H, W), without copying; what can't be images as it is."""
+    if stored.ndim == 3:
+        return stored[:, None]
+    if stored.ndim == 4 and stored.shape[1] not in CHANNELS and stored.shape[3] in CHANNELS:
+        return np.moveaxis(stored, 3, 1)
+    return stored
 
 
 def _convert(path: Path, stored: NDArray[Any], shape: ImageShape, file: BinaryIO) -> Index:

@@ -26,13 +26,18 @@ FIT: Fit = "crop"
 IMAGES_FILE = "images.bin"
 INDEX_FILE = "index.json"
 KEY_LETTERS = 32
+# Another one makes every data set be converted anew.
+CACHE_VERSION = 2
 # Seeds the order of the converted images.
 ORDER_SEED = 0
 
 
 @dataclass(frozen=True)
 class Collection:
-    """images (N, C, H, W), mapped, in a shuffled order; labels (N,), positions in `names`."""
+    """images (N, C, H, W), mapped, in a shuffled order; labels (N,), positions in `names`.
+
+    Without labels `names` is empty.
+    """
 
     images: UInt8
     labels: Int64
@@ -87,7 +92,7 @@ def _fill(cache: Path, convert: Convert) -> None:
 
 def _key(folder: Path, files: Sequence[Path], shape: ImageShape) -> str:
     """What the converted file depends on: names, sizes and times of the files, and the shape."""
-    digest = hashlib.sha256(repr(shape).encode())
+    digest = hashlib.sha256(repr((CACHE_VERSION, shape)).encode())
     for path in files:
         facts = path.stat()
         line = f"{path.relative_to(folder)}\0{facts.st_size}\0{facts.st_mtime_ns}\n"

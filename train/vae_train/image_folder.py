@@ -31,23 +31,22 @@ Size = tuple[int, int]
 """Height and width."""
 
 
-def read_folder(
-    folder: Path, files: Sequence[Path], size: Size | None, channels: int | None = None
-) -> Collection:
-    """The image files `files` in a folder, at least one, cropped to `size` (height, width).
+def read_folder(folder: Path, files: Sequence[Path], shape: ImageShape) -> Collection:
+    """The image files `files` in a folder, at least one, cropped to `shape` (C, H, W).
 
     The sub-folders' names are labels. Damaged files are named on stderr and left out. Raises
-    VAEError when their sizes differ and `size` is None, or when more than one in a hundred is
-    damaged.
+    VAEError when more than one in a hundred is damaged.
     """
-    shape = _shape(folder, files, size, channels)
     return cached(folder, files, shape, partial(_convert, folder, files, shape))
 
 
-def _shape(
+def shared_shape(
     folder: Path, files: Sequence[Path], size: Size | None, channels: int | None
 ) -> ImageShape:
-    """`size`, else the size that the probed image files share; gray if all of them are."""
+    """`size`, else the size that the probed image files share; gray if all of them are.
+
+    Raises VAEError when their sizes differ and `size` is None.
+    """
     sizes, is_colored = _probe(files)
     if not sizes:
         raise VAEError(f"{folder}: its images are damaged, beginning with {files[0]}")
@@ -99,8 +98,7 @@ def _convert(folder: Path, files: Sequence[Path], shape: ImageShape, file: Binar
             f"beginning with {damaged[0]}"
         )
     _report_skipped(damaged, len(files))
-    # One label for everything says nothing.
-    return Index(names if len(names) > 1 else [], labels)
+    return Index(names, labels)
 
 
 def _readable_images(

@@ -7,7 +7,6 @@ one generator whose state a checkpoint keeps.
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -17,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import make_folder
@@ -33,6 +31,7 @@ from vae_train.evaluation import evaluate_losses
 from vae_train.model import build_vae
 from vae_train.objective import Losses
 from vae_train.optim import build_optimizer, learning_rate, loss_scale, set_rate
+from vae_train.progress import EpochProgress
 from vae_train.summary import embedded_images, heldout_name, run_label_statistics, training_summary
 
 # Training has diverged when this many batches in a row lose more nats per image of 28×28 pixels. A
@@ -40,7 +39,6 @@ from vae_train.summary import embedded_images, heldout_name, run_label_statistic
 DIVERGENCE_NATS = 1e5
 DIVERGENCE_STEPS = 20
 MNIST_PIXELS = 28 * 28
-STEPS_PER_PROGRESS_UPDATE = 50
 
 
 class Trainer:
@@ -128,10 +126,10 @@ class Trainer:
             processes=self.processes,
             pin=self.device.type == "cuda",
         )
-        with self._progress_bar() as bar, closing(parts):
+        with self._progress() as progress, closing(parts):
             for count, part in parts:
                 stop = self._train_on(part, count, interrupted)
-                self._show_progress(bar)
+                progress.update(position.step, self._mean_loss())
                 if stop and position.step < self.steps_per_epoch:
                     return False
         self._close_epoch()
@@ -205,20 +203,17 @@ class Trainer:
         reach = self.config.shift
         return torch.randint(-reach, reach + 1, (count, 2), generator=self.rng)
 
-    def _progress_bar(self) -> Any:
-        return tqdm(
-            total=self.steps_per_epoch,
-            initial=self.position.step,
-            desc=f"epoch {self.position.epoch + 1}/{self.config.epochs}",
-            disable=not (sys.stderr.isatty() and self.processes.is_main),
-            leave=False,
+    def _progress(self) -> EpochProgress:
+        return EpochProgress(
+            f"epoch {self.position.epoch + 1}/{self.config.epochs}",
+            first=self.position.step,
+            steps=self.steps_per_epoch,
+            is_shown=self.processes.is_main,
         )
 
-    def _show_progress(self, bar: Any) -> None:
-        if self.position.step % STEPS_PER_PROGRESS_UPDATE == 0:
-            done = self.position.step * self.config.batch_size
-            bar.set_postfix_str(f"{sum(self.position.sums) / done:.1f} nats")
-        bar.update()
+    def _mean_loss(self) -> float:
+        """Of the epoch's steps so far, in nats per image."""
+        return sum(self.position.sums) / (self.position.step * self.config.batch_size)
 
     def _refuse_divergence(self, loss: float, step: int, rate: float) -> None:
         limit = DIVERGENCE_NATS * self.data.train.images[0].size / MNIST_PIXELS

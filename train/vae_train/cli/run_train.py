@@ -23,6 +23,7 @@ from vae_train.cli.settings import (
     new_config,
     resumed_config,
 )
+from vae_train.cli.start_report import GAUSSIAN_HINT, start_report, suits_gaussian
 from vae_train.config import TrainConfig
 from vae_train.data import Dataset
 from vae_train.distributed import joined_process_group
@@ -86,6 +87,7 @@ def _train(trainer: Trainer, options: TrainOptions) -> bool:
     is_main = trainer.processes.is_main
     if is_main:
         report.prepare_folder(options.output)
+        _say_what_begins(trainer, options)
     history = History(options.output / report.HISTORY_FILE)
     on_epoch = _epoch_reporter(trainer, history, options.output)
     with catch_interrupts(announce=is_main) as interrupted:
@@ -98,6 +100,13 @@ def _train(trainer: Trainer, options: TrainOptions) -> bool:
     elif is_main:
         click.echo(f"Stopped; continue with {options.resume_command()}", err=True)
     return finished
+
+
+def _say_what_begins(trainer: Trainer, options: TrainOptions) -> None:
+    for line in start_report(trainer):
+        click.echo(line)
+    if suits_gaussian(trainer.config) and not options.resume:
+        click.echo(GAUSSIAN_HINT, err=True)
 
 
 def _epoch_reporter(

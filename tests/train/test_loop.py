@@ -99,6 +99,13 @@ def test_resuming_on_other_images_is_refused(
         Trainer(config, others).resume(path)
 
 
+def test_a_configuration_for_other_images_is_refused(config: TrainConfig, data: Dataset) -> None:
+    with pytest.raises(
+        ValueError, match=r"image_shape is \(3, 32, 32\), the images' \(1, 28, 28\)"
+    ):
+        Trainer(replace(config, image_shape=(3, 32, 32)), data)
+
+
 def test_divergence_stops_with_the_step_and_the_rate_and_keeps_the_checkpoint(
     config: TrainConfig, data: Dataset, tmp_path: Path
 ) -> None:

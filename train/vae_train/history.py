@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vae_runtime.formats.files import atomic_file
 
+HISTORY_FILE = "history.csv"
 # The test_ columns are those of the held-out training images in a run with --validation.
 COLUMNS = (
     "epoch",

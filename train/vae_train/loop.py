@@ -44,7 +44,8 @@ MNIST_PIXELS = 28 * 28
 class Trainer:
     """One run: model, optimizer, random state, position and history. A checkpoint holds it all.
 
-    A subclass may change how a batch is trained on: `kl_weight` and `step` are made for it.
+    A subclass may change how a batch is trained on: `kl_weight` and `step` are made for it. Raises
+    ValueError when the configuration is made for images of another shape.
     """
 
     def __init__(
@@ -54,6 +55,11 @@ class Trainer:
         device: str = "cpu",
         processes: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
+        if config.image_shape != data.image_shape:
+            raise ValueError(
+                f"the configuration's image_shape is {config.image_shape}, "
+                f"the images' {data.image_shape}"
+            )
         self.config = config
         self.data = data
         self.device = torch.device(device)

@@ -27,7 +27,7 @@ from vae_train.cli.start_report import GAUSSIAN_HINT, start_report, suits_gaussi
 from vae_train.config import TrainConfig
 from vae_train.data import Dataset
 from vae_train.distributed import joined_process_group
-from vae_train.history import History
+from vae_train.history import HISTORY_FILE, History
 from vae_train.loop import Trainer, train
 from vae_train.model import require_size
 from vae_train.summary import heldout_name
@@ -88,12 +88,12 @@ def _train(trainer: Trainer, options: TrainOptions) -> bool:
     if is_main:
         report.prepare_folder(options.output)
         _say_what_begins(trainer, options)
-    history = History(options.output / report.HISTORY_FILE)
+    history = History(options.output / HISTORY_FILE)
     on_epoch = _epoch_reporter(trainer, history, options.output)
     with catch_interrupts(announce=is_main) as interrupted:
         finished = train(trainer, options.model_path, interrupted, on_epoch)
     if is_main and finished:
-        report.write_charts(trainer, options.output)
+        report.write_pictures(trainer, options.output)
         heldout = heldout_name(trainer.config)
         elbo = trainer.summary[f"{heldout}_elbo"]
         click.echo(f"{options.model_path}: {heldout} ELBO {elbo:.2f} nats per image")

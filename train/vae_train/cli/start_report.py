@@ -86,10 +86,12 @@ def describe_size(size: NetworkSize) -> str:
 def describe_training(trainer: Trainer) -> str:
     """The preset, and the settings that are most often changed."""
     config = trainer.config
+    epochs = counted(config.epochs, "epoch")
+    steps = counted(trainer.steps_per_epoch, "step")
+    batch = counted(config.batch_size, "image")
     return (
-        f"preset {config.preset}: {counted(config.epochs, 'epoch')} "
-        f"of {counted(trainer.steps_per_epoch, 'step')} "
-        f"of {counted(config.batch_size, 'image')}, {config.optimizer} at {config.learning_rate:g}, "
+        f"preset {config.preset}: {epochs} of {steps} of {batch}, "
+        f"{config.optimizer} at {config.learning_rate:g}, "
         f"{config.likelihood} likelihood, beta {config.kl_weight:.3g}"
     )
 

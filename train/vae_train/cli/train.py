@@ -91,8 +91,9 @@ from vae_train.config import NETWORKS_NAMES, OPTIMIZER_NAMES, PRESETS
 def train_command(**options: Any) -> None:
     """Train a variational autoencoder.
 
-    The output folder gets model.pt, history.csv, pictures (losses.png, grid.png, latents.png, one
-    grid per epoch in grids/) and learning.gif, which shows the latent space being learned.
+    The output folder gets model.pt, history.csv, pictures (losses.png, samples.png,
+    reconstructions.png, grid.png, latents.png, one grid per epoch in grids/) and learning.gif,
+    which shows the latent space being learned.
 
     Example: vae-train --data mnist --preset default -o runs/digits
     """

@@ -36,6 +36,8 @@ def test_train_evaluate_export_and_run(sample_folder: Path, tmp_path: Path) -> N
         "model.pt",
         "history.csv",
         "losses.png",
+        "samples.png",
+        "reconstructions.png",
         "grid.png",
         "latents.png",
         "grids",

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from vae_runtime.errors import VAEError
+from vae_runtime.formats.sheets import Pixels
 from vae_train import report
 from vae_train.config import TrainConfig
 from vae_train.data import Dataset
@@ -130,7 +131,7 @@ def test_reconstructions_have_each_test_image_to_the_left_of_its_own(
 
 def test_a_caption_is_written_below_the_picture() -> None:
     for shape in ((40, 300), (40, 300, 3)):
-        captioned = report.captioned(np.full(shape, 7, np.uint8), "epoch 3")
+        captioned = report.captioned(Pixels(np.full(shape, 7, np.uint8)), "epoch 3")
         assert (captioned[:40] == 7).all()
         assert captioned[40:].any()
 

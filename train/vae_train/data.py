@@ -107,6 +107,9 @@ def load_dataset(
     """
     path = mnist.fetch() if source == "mnist" else Path(source)
     data = _read(path, size, channels)
+    if source == "mnist":
+        # What the model will meet are photographs of handwriting.
+        data = replace(data, fit="mnist")
     count = len(data.train.images) + len(data.test.images)
     if count < MIN_IMAGES:
         raise VAEError(f"{path}: {count} images are too few; at least {MIN_IMAGES} are needed")

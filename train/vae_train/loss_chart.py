@@ -45,7 +45,7 @@ def loss_chart(history: Sequence[Mapping[str, float]], heldout: str) -> Pixels:
             heldout: [row[f"test_{loss}"] for row in history],
         }
         picture.paste(draw_panel(title, series), (PANEL_WIDTH * i, 0))
-    return np.asarray(picture)
+    return Pixels(np.asarray(picture))
 
 
 def draw_panel(title: str, series: Series) -> Image.Image:

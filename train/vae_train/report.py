@@ -136,7 +136,7 @@ def captioned(pixels: Pixels, text: str) -> Pixels:
     font = ImageFont.load_default(CAPTION_SIZE)
     place = (width / 2, height + CAPTION_HEIGHT / 2)
     ImageDraw.Draw(taller).text(place, text, fill=white, font=font, anchor="mm")
-    return np.asarray(taller)
+    return Pixels(np.asarray(taller))
 
 
 def _enlarged_sheet(images: Float32, columns: int, gap: int) -> Pixels:
@@ -179,5 +179,5 @@ def _frame(folder: Path, epoch: int) -> Float32:
     with Image.open(_grid_path(folder, epoch)) as image_file:
         factor = math.ceil(image_file.width / MAX_FRAME_PIXELS)
         small = image_file.convert("RGB").reduce(factor)
-    pixels = captioned(np.asarray(small), f"epoch {epoch}")
+    pixels = captioned(Pixels(np.asarray(small)), f"epoch {epoch}")
     return pixels.astype(np.float32).transpose(2, 0, 1) / np.float32(255)

@@ -34,6 +34,8 @@ def export_bundle(
     precisions: Sequence[str] = ("fp32",),
     tolerance: float = parity.TOLERANCE,
     force: bool = False,
+    as_zip: bool = False,
+    with_card: bool = False,
 ) -> Bundle:
     """Write the bundle `output` for any pair of modules that keep the contract.
 
@@ -41,7 +43,8 @@ def export_bundle(
     (N, latent_dim); `decoder` takes z (N, latent_dim) and returns images in [0, 1]. Both stay as
     they are. `images` (N, C, H, W), float in [0, 1] or uint8, serve the parity report, the score
     quantiles, int8 and, with `labels` (N,), the concept vectors; without them parity uses seeded
-    noise, and "int8" among `precisions` is refused.
+    noise, and "int8" among `precisions` is refused. `as_zip` writes one file in place of a folder,
+    `with_card` a README.md for people and for the Hugging Face Hub.
 
     Raises VAEError when the modules cannot be exported, when a graph differs from torch by more
     than `tolerance` (relative to the output's largest magnitude), or when `output` exists and
@@ -51,7 +54,13 @@ def export_bundle(
         encoder, decoder, image_shape, latent_dim, likelihood, images, labels
     )
     return write_bundle(
-        source, Path(output), precisions=precisions, tolerance=tolerance, force=force
+        source,
+        Path(output),
+        precisions=precisions,
+        tolerance=tolerance,
+        force=force,
+        as_zip=as_zip,
+        with_card=with_card,
     )
 
 
@@ -63,6 +72,8 @@ def export_checkpoint(
     tolerance: float = parity.TOLERANCE,
     calibration: Float32 | None = None,
     force: bool = False,
+    as_zip: bool = False,
+    with_card: bool = False,
 ) -> tuple[Path, Bundle]:
     """Write the bundle of a `model.pt`, by default beside it as `model.vae`; returns its path too.
 
@@ -90,7 +101,15 @@ def export_checkpoint(
         checkpoint_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
     target = path.with_suffix(".vae") if output is None else Path(output)
-    bundle = write_bundle(source, target, precisions=precisions, tolerance=tolerance, force=force)
+    bundle = write_bundle(
+        source,
+        target,
+        precisions=precisions,
+        tolerance=tolerance,
+        force=force,
+        as_zip=as_zip,
+        with_card=with_card,
+    )
     return target, bundle
 
 

@@ -30,6 +30,8 @@ class ExportOptions:
     tolerance: float
     calibration: Path | None
     force: bool
+    as_zip: bool
+    with_card: bool
 
 
 def parse_image_shape(
@@ -80,6 +82,10 @@ def parse_image_shape(
     "--image-shape", callback=parse_image_shape, metavar="C,H,W", help="For a factory: C,H,W."
 )
 @click.option("--latent-dim", type=click.IntRange(1), help="For a factory.")
+@click.option("--zip", "as_zip", is_flag=True, help="Write one file in place of a folder.")
+@click.option(
+    "--card", "with_card", is_flag=True, help="Add a README.md, as the Hugging Face Hub reads it."
+)
 @click.option("--force", is_flag=True, help="Replace an existing bundle.")
 @click.version_option(package_name="vae-edge")
 def command(
@@ -91,6 +97,8 @@ def command(
     weights: Path | None,
     image_shape: ImageShape | None,
     latent_dim: int | None,
+    as_zip: bool,
+    with_card: bool,
     force: bool,
 ) -> None:
     """Export a checkpoint of vae-train to a bundle for vae-run.
@@ -99,7 +107,15 @@ def command(
 
     Example: vae-export runs/digits/model.pt -o digits.vae
     """
-    options = ExportOptions(output, precisions, tolerance, calibration, force)
+    options = ExportOptions(
+        output=output,
+        precisions=precisions,
+        tolerance=tolerance,
+        calibration=calibration,
+        force=force,
+        as_zip=as_zip,
+        with_card=with_card,
+    )
     if ":" in source and not Path(source).exists():
         target, bundle = _export_factory(source, weights, image_shape, latent_dim, options)
     elif weights or image_shape or latent_dim:
@@ -140,6 +156,8 @@ def _export_factory(
         images=images,
         tolerance=options.tolerance,
         force=options.force,
+        as_zip=options.as_zip,
+        with_card=options.with_card,
     )
     return target, bundle
 
@@ -157,6 +175,8 @@ def _export_checkpoint(checkpoint: str, options: ExportOptions) -> tuple[Path, B
         tolerance=options.tolerance,
         calibration=images,
         force=options.force,
+        as_zip=options.as_zip,
+        with_card=options.with_card,
     )
 
 

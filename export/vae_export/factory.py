@@ -55,6 +55,8 @@ def export_factory(
     images: Float32 | None = None,
     tolerance: float,
     force: bool,
+    as_zip: bool = False,
+    with_card: bool = False,
 ) -> Bundle:
     """Export what `package.module:factory` makes, with the state_dict in `weights` loaded into it.
 
@@ -74,6 +76,8 @@ def export_factory(
         images=images,
         tolerance=tolerance,
         force=force,
+        as_zip=as_zip,
+        with_card=with_card,
     )
 
 

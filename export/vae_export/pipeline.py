@@ -6,8 +6,10 @@ step that raises leaves nothing behind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +19,8 @@ import torch
 
 import vae_runtime
 from vae_export import parity
-from vae_export.bundle_files import write_check, write_graph, write_manifest
+from vae_export.bundle_files import write_check, write_graph, write_manifest, write_zip
+from vae_export.card import CARD_FILE, card_text
 from vae_export.contract import require_contract
 from vae_export.graphs import export_graph
 from vae_export.rewrites import rewrite_for_cpu
@@ -30,7 +33,7 @@ from vae_runtime.bundle.records import ANY_PROVIDER
 from vae_runtime.engine.precision import ELBO_BUDGET
 from vae_runtime.engine.providers import CPU
 from vae_runtime.errors import VAEError
-from vae_runtime.formats.files import atomic_folder, replacing_folder
+from vae_runtime.formats.files import atomic_file, atomic_folder, replacing_folder
 
 # Images and latents that the proof runs through torch and each graph.
 PROBE_COUNT = max(parity.BATCHES)
@@ -61,13 +64,15 @@ def write_bundle(
     precisions: Sequence[str] = ("fp32",),
     tolerance: float,
     force: bool,
+    as_zip: bool = False,
+    with_card: bool = False,
 ) -> Bundle:
-    """Write the bundle `output` and return its records.
+    """Write the bundle `output`, a folder or a zip file, and return its records.
 
     Raises VAEError when the modules break the contract, when a graph differs from torch by more
     than `tolerance`, when int8 costs too much, or when `output` exists and `force` is false.
     """
-    with _new_folder(output, force) as folder:
+    with _new_output(output, force, as_zip) as folder:
         probes = _run_torch(source)
         portable = _write_portable(source, folder, probes, tolerance)
         variants = [portable]
@@ -83,6 +88,8 @@ def write_bundle(
         bundle = _measure_scores(source, folder, bundle)
         require_within_budget(bundle)
         write_manifest(folder, bundle)
+        if with_card:
+            (folder / CARD_FILE).write_text(card_text(bundle), "utf-8")
         with vae_runtime.load(folder, provider="cpu") as vae:
             vae.check()
     return bundle
@@ -99,10 +106,28 @@ def require_within_budget(bundle: Bundle) -> None:
             )
 
 
-def _new_folder(output: Path, force: bool) -> AbstractContextManager[Path]:
+def _new_output(output: Path, force: bool, as_zip: bool) -> AbstractContextManager[Path]:
+    """A folder to fill, which becomes `output` when its block ends without an exception."""
+    if as_zip:
+        return _new_zip(output, force)
+    if output.is_file():
+        raise VAEError(f"{output}: is a file; choose another name, or write a zip with --zip")
     if force:
         return replacing_folder(output, is_bundle, "bundle")
     return atomic_folder(output)
+
+
+@contextmanager
+def _new_zip(output: Path, force: bool) -> Iterator[Path]:
+    if output.is_dir():
+        raise VAEError(f"{output}: is a folder; choose another name for the zip")
+    if output.exists() and not force:
+        raise VAEError(f"{output}: exists; choose another name or use --force")
+    if output.exists() and not zipfile.is_zipfile(output):
+        raise VAEError(f"{output}: exists and is not a bundle, so it is not replaced")
+    with atomic_file(output) as temporary, tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+        write_zip(Path(folder), temporary)
 
 
 def _run_torch(source: ExportSource) -> Probes:

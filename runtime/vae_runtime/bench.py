@@ -8,13 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from vae_runtime.bundle import GraphPrecision
+from vae_runtime.bundle import BundleStorage, GraphPrecision
 from vae_runtime.engine.cpu import cpu_name
 from vae_runtime.vae import VAE
 
@@ -34,12 +33,16 @@ def machine() -> dict[str, Any]:
 
 
 def measure(
-    path: Path, precisions: Sequence[GraphPrecision], provider: str, threads: int, seconds: float
+    bundle: BundleStorage,
+    precisions: Sequence[GraphPrecision],
+    provider: str,
+    threads: int,
+    seconds: float,
 ) -> Iterator[dict[str, Any]]:
     """One row per precision, thread count, batch and method, each measured for `seconds`."""
     rng = np.random.default_rng(0)
     for precision, count in product(precisions, sorted({1, threads})):
-        with VAE(path, provider, precision, count) as vae:
+        with VAE(bundle, provider, precision, count) as vae:
             for batch in BATCHES:
                 z = rng.standard_normal((batch, vae.latent_dim)).astype(np.float32)
                 images = rng.random((batch, *vae.image_shape), np.float32)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vae_runtime.bundle import CHECK_FILE, Variant
+from vae_runtime.bundle import CHECK_FILE, BundleStorage, Variant
 from vae_runtime.errors import BundleError, VAEError
-from vae_runtime.formats.npy import load_numpy
+from vae_runtime.formats.npy import load_numpy_bytes
 
 if TYPE_CHECKING:
     from vae_runtime.vae import VAE
@@ -22,15 +21,17 @@ FP32_TOLERANCE = 1e-4
 INT8_SLACK = 2.0
 
 
-def read_check(folder: Path) -> dict[str, NDArray[Any]]:
+def read_check(storage: BundleStorage) -> dict[str, NDArray[Any]]:
     """The arrays of a bundle's check.npz.
 
     Raises BundleError when the file is missing or damaged.
     """
+    content = storage.read(CHECK_FILE)
     try:
-        return {name: load_numpy(folder / CHECK_FILE, name) for name in CHECK_ARRAYS}
+        return {name: load_numpy_bytes(content, name) for name in CHECK_ARRAYS}
     except VAEError as error:
-        raise BundleError(str(error)) from None
+        reason = str(error).removeprefix("the input: ")
+        raise BundleError(f"{storage.where(CHECK_FILE)}: {reason}") from None
 
 
 def differences(vae: VAE) -> dict[str, float]:
@@ -39,14 +40,16 @@ def differences(vae: VAE) -> dict[str, float]:
     Raises VAEError naming the output when one is beyond the tolerance, BundleError for a damaged
     file.
     """
-    stored = read_check(vae.path)
+    stored = read_check(vae.storage)
     z_mean, z_log_var = vae.encode(stored["images"])
     decoded = vae.decode(stored["latents"])
     found = {}
     for name, array in {"z_mean": z_mean, "z_log_var": z_log_var, "decoded": decoded}.items():
         expected = stored[name]
         if array.shape != expected.shape:
-            raise BundleError(f"{vae.path / CHECK_FILE}: {name} has the shape {expected.shape}")
+            raise BundleError(
+                f"{vae.storage.where(CHECK_FILE)}: {name} has the shape {expected.shape}"
+            )
         found[name] = float(np.abs(array - expected).max())
         magnitude = max(1.0, float(np.abs(expected).max()))
         allowed = _tolerance(vae.variant, name) * magnitude

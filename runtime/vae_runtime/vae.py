@@ -13,7 +13,17 @@ from numpy.typing import ArrayLike
 
 from vae_runtime import check as parity_check
 from vae_runtime.arrays import Float32, Float64, check_count, check_images, check_latents
-from vae_runtime.bundle import Bundle, Fit, Label, Preprocess, Variant, read_bundle
+from vae_runtime.bundle import (
+    Bundle,
+    BundleSource,
+    BundleStorage,
+    Fit,
+    Label,
+    Preprocess,
+    Variant,
+    read_bundle,
+)
+from vae_runtime.bundle.reading import as_storage
 from vae_runtime.engine.cpu import default_threads
 from vae_runtime.engine.precision import Precision, choose_precision
 from vae_runtime.engine.providers import CPU, Provider, resolve
@@ -35,7 +45,7 @@ SCORE_CHUNK = 1024
 
 
 def load(
-    path: str | os.PathLike[str] | None = None,
+    path: BundleSource | None = None,
     *,
     provider: str = "auto",
     precision: Precision = "fp32",
@@ -43,6 +53,8 @@ def load(
     provider_options: Mapping[str, Any] | None = None,
 ) -> VAE:
     """Load a bundle, by default the embedded model of handwritten digits.
+
+    `path` is a folder, a zip file of one, or the bytes or the open file of such a zip.
 
     `provider` is "auto", "cpu", "cuda", "cuda:N" or onnxruntime's name of one; `precision` "fp32",
     "int8" or "auto"; `threads` None follows CPU affinity, cgroup limit and OMP_NUM_THREADS. Raises
@@ -64,7 +76,7 @@ class VAE:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: BundleSource | BundleStorage,
         provider: str = "auto",
         precision: Precision = "fp32",
         threads: int | None = None,
@@ -73,17 +85,17 @@ class VAE:
         variant: str | None = None,
     ) -> None:
         _check_threads(threads)
-        # Sessions are built later, perhaps when the process is in another folder.
-        self.path = Path(path).absolute()
+        self.storage: BundleStorage = as_storage(path)
+        self.path = self.storage.path
         self._arguments = {
-            "path": self.path,
+            "path": self.storage,
             "provider": provider,
             "precision": precision,
             "threads": threads,
             "provider_options": provider_options,
             "variant": variant,
         }
-        self.bundle: Bundle = read_bundle(self.path)
+        self.bundle: Bundle = read_bundle(self.storage)
         self.threads = threads or default_threads()
         chosen = resolve(provider, provider_options)
         self.provider = chosen.name
@@ -145,7 +157,7 @@ class VAE:
         """
         self._encoder.verify()
         self._decoder.verify()
-        parity_check.read_check(self.path)
+        parity_check.read_check(self.storage)
 
     def check(self) -> dict[str, float]:
         """Compare check.npz on this device: the largest difference of each output from torch's.
@@ -405,7 +417,7 @@ class VAE:
         image = self.image_shape
         z = (self.latent_dim,)
         encoder = BundleGraph(
-            self.path,
+            self.storage,
             self.variant.encoder,
             {"image": image},
             {"z_mean": z, "z_log_var": z},
@@ -413,7 +425,7 @@ class VAE:
             self.threads,
         )
         decoder = BundleGraph(
-            self.path, self.variant.decoder, {"z": z}, {"image": image}, provider, self.threads
+            self.storage, self.variant.decoder, {"z": z}, {"image": image}, provider, self.threads
         )
         return encoder, decoder
 

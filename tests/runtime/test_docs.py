@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.runtime.helpers import zipped
+
+from vae_runtime.vae import EMBEDDED_BUNDLE
 
 PAGE = Path(__file__).parents[2] / "docs" / "runtime.md"
 SNIPPETS = re.findall(r"^```(python|sh)\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
@@ -40,6 +43,7 @@ def folder(tmp_path: Path, test_images: np.ndarray) -> Path:
         names += [f"{folder}/{i}" for i in range(5)]
     for name, image in zip(names, test_images, strict=False):
         Image.fromarray(image).save(tmp_path / f"{name}.png")
+    zipped(EMBEDDED_BUNDLE, tmp_path / "digits.vae")
     return tmp_path
 
 

@@ -6,7 +6,6 @@ Imports neither numpy nor onnxruntime.
 from vae_runtime.bundle.manifest import SCHEMA, from_json, to_json
 from vae_runtime.bundle.reading import (
     CHECK_FILE,
-    MANIFEST,
     describe_graph,
     is_bundle,
     read_bundle,
@@ -26,6 +25,7 @@ from vae_runtime.bundle.records import (
     Preprocess,
     Variant,
 )
+from vae_runtime.bundle.storage import MANIFEST, BundleSource, BundleStorage, open_storage
 
 __all__ = [
     "CHECK_FILE",
@@ -34,6 +34,8 @@ __all__ = [
     "MANIFEST",
     "SCHEMA",
     "Bundle",
+    "BundleSource",
+    "BundleStorage",
     "Component",
     "Fit",
     "GraphFile",
@@ -46,6 +48,7 @@ __all__ = [
     "describe_graph",
     "from_json",
     "is_bundle",
+    "open_storage",
     "read_bundle",
     "read_graph",
     "to_json",

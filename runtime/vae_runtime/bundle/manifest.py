@@ -20,6 +20,7 @@ from vae_runtime.bundle.records import (
     Preprocess,
     Variant,
 )
+from vae_runtime.bundle.storage import is_plain_name
 
 SCHEMA = 1
 # The covariances of more latents fill megabytes when each number has its own line.
@@ -102,7 +103,7 @@ def _graph(values: Object, path: str) -> GraphFile:
         sha256=_field(values, "sha256", str, path=path),
         bytes=_field(values, "bytes", int, path=path),
     )
-    if graph.file in ("", ".", "..") or set(graph.file) & set("/\\:\0"):
+    if not is_plain_name(graph.file):
         raise ValueError(
             f"the file name {graph.file!r} is not a plain name; a bundle's files lie inside it"
         )

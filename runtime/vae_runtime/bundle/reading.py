@@ -6,13 +6,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 from vae_runtime.bundle.manifest import from_json
 from vae_runtime.bundle.records import Bundle, GraphFile
+from vae_runtime.bundle.storage import (
+    MANIFEST,
+    BundleSource,
+    BundleStorage,
+    FolderStorage,
+    ZipStorage,
+    open_storage,
+)
 from vae_runtime.errors import BundleError
 from vae_runtime.fast import sha256_hex
 
-MANIFEST = "bundle.json"
 CHECK_FILE = "check.npz"
 
 
@@ -24,44 +32,48 @@ def is_bundle(path: Path) -> bool:
         return False
 
 
-def read_bundle(path: str | Path) -> Bundle:
-    """Open the folder at `path` and verify its manifest's fields and its files' sizes.
+def read_bundle(source: BundleSource | BundleStorage) -> Bundle:
+    """Open a bundle and verify its manifest's fields and its files' sizes.
 
     Raises BundleError naming the file and what is wrong with it.
     """
-    folder = Path(path)
-    manifest = folder / MANIFEST
-    if not folder.exists():
-        raise BundleError(f"{folder}: no such bundle")
-    if not manifest.is_file():
-        raise BundleError(f"{folder}: not a bundle: a folder with a {MANIFEST} in it")
+    storage = as_storage(source)
+    manifest = storage.where(MANIFEST)
     try:
-        bundle = from_json(manifest.read_text("utf-8"))
+        bundle = from_json(storage.read(MANIFEST).decode("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(
             f"{manifest}: damaged, it is no JSON: {error}; export or copy the bundle again"
         ) from error
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise BundleError(f"{manifest}: {error}") from error
     for variant in bundle.variants:
         for graph in (variant.encoder, variant.decoder):
-            _check_size(folder / graph.file, graph)
+            _check_size(storage, graph)
     return bundle
 
 
-def read_graph(folder: Path, graph: GraphFile) -> bytes:
+def read_graph(source: BundleSource | BundleStorage, graph: GraphFile) -> bytes:
     """The bytes of a graph, hashed; hand these very bytes to onnxruntime.
 
     Raises BundleError on a mismatch.
     """
-    path = folder / graph.file
-    _check_size(path, graph)
-    model_bytes = path.read_bytes()
+    storage = as_storage(source)
+    _check_size(storage, graph)
+    model_bytes = storage.read(graph.file)
     if sha256_hex(model_bytes) != graph.sha256:
         raise BundleError(
-            f"{path}: damaged: its SHA-256 is not the one in {MANIFEST}; export or copy it again"
+            f"{storage.where(graph.file)}: damaged: its SHA-256 is not the one in {MANIFEST}; "
+            "export or copy it again"
         )
     return model_bytes
+
+
+def as_storage(source: BundleSource | BundleStorage) -> BundleStorage:
+    """The files of a bundle, opened where they aren't yet."""
+    if isinstance(source, FolderStorage | ZipStorage):
+        return source
+    return open_storage(cast(BundleSource, source))
 
 
 def describe_graph(name: str, model_bytes: bytes) -> GraphFile:
@@ -69,9 +81,10 @@ def describe_graph(name: str, model_bytes: bytes) -> GraphFile:
     return GraphFile(name, sha256_hex(model_bytes), len(model_bytes))
 
 
-def _check_size(path: Path, graph: GraphFile) -> None:
-    if not path.is_file():
-        raise BundleError(f"{path}: missing from the bundle")
-    size = path.stat().st_size
+def _check_size(storage: BundleStorage, graph: GraphFile) -> None:
+    size = storage.size(graph.file)
     if size != graph.bytes:
-        raise BundleError(f"{path}: damaged: {size} bytes where {MANIFEST} promises {graph.bytes}")
+        raise BundleError(
+            f"{storage.where(graph.file)}: damaged: {size} bytes where {MANIFEST} promises "
+            f"{graph.bytes}"
+        )

@@ -13,7 +13,6 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from vae_runtime.arrays import Float32
-from vae_runtime.bundle import GraphFile, read_graph
+from vae_runtime.bundle import BundleStorage, GraphFile, read_graph
 from vae_runtime.engine.providers import CPU, Provider, check_active
 from vae_runtime.engine.workers import Task, Workers
 from vae_runtime.errors import BundleError, ProviderError
@@ -64,15 +63,15 @@ class BundleGraph:
 
     def __init__(
         self,
-        folder: Path,
+        storage: BundleStorage,
         file: GraphFile,
         inputs: Shapes,
         outputs: Shapes,
         provider: Provider,
         threads: int,
     ) -> None:
-        self.path = folder / file.file
-        self.folder = folder
+        self.path = storage.where(file.file)
+        self.storage = storage
         self.file = file
         self.inputs = inputs
         self.outputs = outputs
@@ -182,7 +181,7 @@ class BundleGraph:
             )
 
     def _build_session(self) -> Any:
-        model_bytes = read_graph(self.folder, self.file)
+        model_bytes = read_graph(self.storage, self.file)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1

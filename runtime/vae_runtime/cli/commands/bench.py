@@ -28,7 +28,7 @@ def command(seconds: float, as_json: bool, model: ModelOptions) -> None:
     Example: vae-run bench --seconds 1
     """
     vae = model.load()
-    rows = measure(vae.path, vae.bundle.precisions, vae.provider, vae.threads, seconds)
+    rows = measure(vae.storage, vae.bundle.precisions, vae.provider, vae.threads, seconds)
     if as_json:
         click.echo(json.dumps({"machine": machine(), "results": list(rows)}, indent=1))
         return

@@ -27,8 +27,8 @@ def command(as_json: bool, model: ModelOptions) -> None:
     """
     vae = model.load()
     for variant in vae.bundle.variants:
-        read_graph(vae.path, variant.encoder)
-        read_graph(vae.path, variant.decoder)
+        read_graph(vae.storage, variant.encoder)
+        read_graph(vae.storage, variant.decoder)
     vae.verify()
     if as_json:
         click.echo(json.dumps(_values(vae), indent=1))

@@ -2,7 +2,7 @@
 
 BIN = .venv/bin
 
-.PHONY: setup test test-fast lint format types bench model bundles docs-picture ci
+.PHONY: setup test test-fast lint format types bench model bundles api docs-picture ci
 
 setup:
 	python3 -m venv .venv
@@ -36,6 +36,9 @@ model: runs/best/model.pt
 
 bundles:
 	$(BIN)/python -m tests.runtime.make_bundles
+
+api:
+	$(BIN)/pdoc -o build/api vae_runtime.vae vae_runtime.errors vae_runtime.bundle vae_runtime.formats.files vae_runtime.formats.images vae_runtime.formats.latents vae_runtime.formats.npy vae_runtime.formats.pictures vae_runtime.formats.png vae_runtime.formats.sheets vae_train.config vae_train.data vae_train.loop vae_export.api
 
 docs-picture:
 	$(BIN)/vae-run grid -o docs/grid.png

@@ -69,8 +69,10 @@ def save_gif(
         )
 
 
-def with_axes(pixels: Pixels, points: Sequence[float], axes: tuple[int, int]) -> Pixels:
-    """A sheet of n×n tiles with the latent coordinates of its columns and rows, `points`."""
+def with_axes(
+    pixels: Pixels, columns: Sequence[float], rows: Sequence[float], axes: tuple[int, int]
+) -> Pixels:
+    """A sheet of n×n tiles with the latent coordinates of its `columns` and `rows`, n of each."""
     tiles = Image.fromarray(pixels)
     width = tiles.width + GRID_MARGIN
     height = GRID_TOP + tiles.height + GRID_MARGIN
@@ -82,14 +84,13 @@ def with_axes(pixels: Pixels, points: Sequence[float], axes: tuple[int, int]) ->
         font=_font(GRID_TEXT_SIZE),
     )
     bottom = GRID_TOP + tiles.height
-    step = max(1, math.ceil(GRID_TICK_DISTANCE * len(points) / tiles.width))
-    for i in range(0, len(points), step):
+    step = max(1, math.ceil(GRID_TICK_DISTANCE * len(columns) / tiles.width))
+    for i in range(0, len(columns), step):
         share = i + 0.5
-        x = share * tiles.width / len(points)
-        y = share * tiles.height / len(points)
-        value = f"{round(points[i], 2) + 0.0:.2f}"  # Adding zero takes the minus off -0.00.
-        text.write((GRID_MARGIN + x, bottom + 6), value, anchor="ma")
-        text.write((GRID_MARGIN - 4, GRID_TOP + y), value, anchor="rm")
+        x = share * tiles.width / len(columns)
+        y = share * tiles.height / len(rows)
+        text.write((GRID_MARGIN + x, bottom + 6), _two_decimals(columns[i]), anchor="ma")
+        text.write((GRID_MARGIN - 4, GRID_TOP + y), _two_decimals(rows[i]), anchor="rm")
     text.write((GRID_MARGIN + tiles.width / 2, height - 4), f"z[{axes[0]}]", anchor="md")
     text.write((GRID_MARGIN - 4, GRID_TOP - 4), f"z[{axes[1]}]", anchor="rd")
     return Pixels(np.asarray(picture))
@@ -217,6 +218,11 @@ class _Text:
     def write(self, place: tuple[float, float], text: str, anchor: str | None = None) -> None:
         """`anchor` says which point of the text lies at `place`, in Pillow's letters."""
         self.draw.text(place, text, fill=self.color, font=self.font, anchor=anchor)
+
+
+def _two_decimals(value: float) -> str:
+    # Adding zero takes the minus off -0.00.
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -38,8 +38,11 @@ def run(command: click.Command, name: str) -> NoReturn:
         _fail(error.format_message(), error.exit_code)
     except click.Abort:
         _fail("interrupted", EXIT_INTERRUPTED)
-    except (VAEError, ValueError) as error:
+    except VAEError as error:
         _fail(str(error), EXIT_FAILED)
+    except ValueError as error:
+        # Arguments that the API refuses were wrong on the command line.
+        _fail(str(error), EXIT_USAGE)
     except MemoryError:
         _fail(
             "not enough memory for this; ask for fewer or smaller images at once, "

@@ -49,7 +49,7 @@ def test_train_evaluate_export_and_run(sample_folder: Path, tmp_path: Path) -> N
     )
     run(tmp_path, "-m", "vae_export", "digits/model.pt")
     vae_run = ("-m", "vae_runtime")
-    run(tmp_path, *vae_run, "grid", "-m", "digits/model.vae", "-o", "grid.png")
+    run(tmp_path, *vae_run, "grid", "--book", "-m", "digits/model.vae", "-o", "grid.png")
     runtimes = read_image(tmp_path / "grid.png")
     trainers = read_image(tmp_path / "digits" / "grid.png")
     assert runtimes.shape[:2] == (420, 420)

@@ -46,7 +46,7 @@ def test_a_chart_without_values_is_drawn_all_the_same() -> None:
 
 def test_axes_are_written_beside_a_grid(tmp_path: Path) -> None:
     tiles = Pixels(np.full((60, 60), 255, np.uint8))
-    pixels = charts.with_axes(tiles, [-1.0, 1.0], (0, 1))
+    pixels = charts.with_axes(tiles, [-1.0, 1.0], [1.0, -1.0], (0, 1))
     assert pixels.shape == (60 + charts.GRID_TOP + charts.GRID_MARGIN, 60 + charts.GRID_MARGIN)
     np.testing.assert_array_equal(
         pixels[charts.GRID_TOP : charts.GRID_TOP + 60, charts.GRID_MARGIN :], tiles

@@ -95,7 +95,7 @@ def grid_picture(trainer: Trainer, axes: tuple[int, int]) -> Pixels:
     anchor = np.zeros(trainer.config.latent_dim)
     pixels = sheet(_decode(trainer, places.grid(points, points, axes, anchor)), GRID_SIDE)
     if trainer.config.latent_dim > 2:
-        return with_axes(pixels, points.tolist(), axes)
+        return with_axes(pixels, points.tolist(), points.tolist(), axes)
     return pixels
 
 

@@ -46,7 +46,7 @@ def write_images(
         with atomic_file(output) as temporary, temporary.open("wb") as file:
             write_npy(file, _with_progress(chunks, shape[0]), shape)
     elif suffix and not output.is_dir():
-        raise VAEError(
+        raise click.UsageError(
             f"{output}: an output ends in {', '.join(PICTURE_SUFFIXES)} or .npy, or is a folder "
             "(one that exists, or has no dot)"
         )

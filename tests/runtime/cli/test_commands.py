@@ -140,19 +140,19 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     [
         (["sample", "-n", 0], 2, "0 is not in the range"),
         (["sample", "-n", -3], 2, "-3 is not in the range"),
-        (["sample", "--seed", 0, "-o", "a.xyz"], 1, "a.xyz: an output ends in"),
+        (["sample", "--seed", 0, "-o", "a.xyz"], 2, "a.xyz: an output ends in"),
         (["sample", "--seed", 0, "-o", "absent/a.png"], 1, "absent/a.png: cannot be written"),
         (["sample", "--seed", 0, "-o", "absent/a.npy"], 1, "absent/a.npy: cannot be written"),
         (["sample", "-n", 20000, "--seed", 0, "-o", "a.png"], 1, "a sheet holds up to"),
         (["grid", "-m", "absent.vae"], 1, "absent.vae: no such bundle"),
         (["grid", "--provider", "abacus"], 1, "no such provider"),
-        (["grid", "--axes", "0,7"], 1, "latent dimensions"),
-        (["grid", "--quantiles", "0,1"], 1, "quantiles"),
+        (["grid", "--axes", "0,7"], 2, "latent dimensions"),
+        (["grid", "--quantiles", "0,1"], 2, "quantiles"),
         (["grid", "--precision", "int4"], 2, "int4"),
         (["grid", "--provider", "cpu:3"], 1, "no such provider"),
         (["grid", "--provider", "azure"], 1, "no such provider"),
         (["grid", "--limits", "nan,3"], 2, "--limits.*not two numbers"),
-        (["grid", "--limits", "3,-3"], 1, "limits must be two finite numbers that rise"),
+        (["grid", "--limits", "3,-3"], 2, "limits must be two finite numbers that rise"),
         (["grid", "--anchor", "1"], 2, "--anchor 1: neither a file nor 2 numbers"),
         (["grid", "-o", ""], 2, "the name is empty"),
         (["encode", ""], 2, "the name is empty"),
@@ -166,7 +166,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (["decode", "nan.csv"], 1, "nan.csv: .*NaN"),
         (["decode", "wide.csv"], 1, "wide.csv: .*don't fit"),
         (["decode", "text.png"], 1, "latent files end in"),
-        (["digits", "20x6", "--seed", 0], 1, "no label 'x'"),
+        (["digits", "20x6", "--seed", 0], 2, "no label 'x'"),
         (["edit", "text.png"], 2, "--add"),
         (["score", "text.png", "--check"], 2, "--threshold"),
         (["nonsense"], 2, "No such command"),
@@ -187,6 +187,16 @@ def test_bad_input_is_one_clear_line_and_no_file(
     assert done.stderr.count("\n") == 1
     assert re.search(reason, done.stderr)
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_the_grid_grows_upwards_and_in_the_books_order_downwards(
+    vae_run: Run, tmp_path: Path
+) -> None:
+    vae_run("grid", "-n", 3, "-o", "up.npy")
+    vae_run("grid", "-n", 3, "--book", "-o", "book.npy")
+    up = np.load(tmp_path / "up.npy").reshape(3, 3, 28, 28)
+    book = np.load(tmp_path / "book.npy").reshape(3, 3, 28, 28)
+    np.testing.assert_array_equal(up[::-1], book)
 
 
 def test_without_arguments_it_shows_its_help(vae_run: Run) -> None:

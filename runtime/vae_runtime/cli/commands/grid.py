@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     "--anchor", help="The other dimensions: an image file, or numbers with commas between them."
 )
 @scale_option
+@click.option("--book", "is_book_order", is_flag=True, help="Rows run downwards, as in the book.")
 @click.option("--labelled", is_flag=True, help="Write the latent coordinates along both axes.")
 @output_option("grid.png")
 @force_option
@@ -70,6 +71,7 @@ def command(
     limits: tuple[float, float] | None,
     anchor: str | None,
     scale: int | None,
+    is_book_order: bool,
     labelled: bool,
     output: Path,
     force: bool,
@@ -77,7 +79,7 @@ def command(
 ) -> None:
     """Draw the latent space: each cell decodes one point.
 
-    Rows run downwards, as in the book: the first row has the smallest value of the second axis.
+    The second axis grows upwards, as in plot and on the page of explore; with --book downwards.
 
     Example: vae-run grid -n 20 --limits -3,3 -o grid.png
     """
@@ -86,6 +88,8 @@ def command(
     vae = model.load()
     z = None if anchor is None else _anchor_latent(vae, anchor)
     cells_of_plane = vae.grid(cells, axes=axes, quantiles=quantiles, limits=limits, anchor=z)
+    if not is_book_order:
+        cells_of_plane = cells_of_plane[::-1]
     images = cells_of_plane.reshape(-1, *vae.image_shape)
     if not labelled:
         write_images([images], images.shape, output, columns=cells, scale=scale, force=force)
@@ -95,7 +99,8 @@ def command(
 
     points = axis_points(cells, quantiles, limits)
     tiles = sheet(images, cells, scale=scale or shown_scale(images, cells))
-    write_picture(with_axes(tiles, points.tolist(), axes), output)
+    rows = points if is_book_order else points[::-1]
+    write_picture(with_axes(tiles, points.tolist(), rows.tolist(), axes), output)
 
 
 def _anchor_latent(vae: VAE, anchor: str) -> Float32:

@@ -20,7 +20,6 @@ from vae_runtime.cli.options import (
     scale_option,
 )
 from vae_runtime.cli.output import announce, is_sheet, write_images
-from vae_runtime.errors import VAEError
 from vae_runtime.formats.latents import read_latents
 from vae_runtime.formats.npy import load_numpy
 from vae_runtime.latent.labels import purest_place, require_label
@@ -77,7 +76,7 @@ def command(
         raise click.UsageError("give images, a latent file, or labels by --from and --to")
     ends = _label_places(vae, start, end) if start and end else _ends(vae, images)
     if len(ends) < 2:
-        raise VAEError(f"a path needs two ends; {images.images[0]} gives {len(ends)}")
+        raise click.UsageError(f"a path needs two ends; {images.images[0]} gives {len(ends)}")
     paths = [vae.interpolate(first, last, steps, mode=mode) for first, last in pairwise(ends)]
     if not is_sheet(output) or output.suffix.lower() == ".gif":
         # Where one path ends the next begins; a sheet has a row for each.

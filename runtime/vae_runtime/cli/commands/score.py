@@ -23,7 +23,6 @@ from vae_runtime.cli.options import (
     require_suffix,
 )
 from vae_runtime.cli.output import write_text
-from vae_runtime.errors import VAEError
 
 EXIT_ANOMALY = 3
 DECIMALS = 4
@@ -109,7 +108,7 @@ def _threshold_nats(text: str, quantiles: Mapping[str, float]) -> float:
     if text.startswith("q"):
         if text[1:] not in quantiles:
             present = ", ".join("q" + name for name in quantiles) or "no quantiles"
-            raise VAEError(f"--threshold {text}: this bundle has {present}")
+            raise click.UsageError(f"--threshold {text}: this bundle has {present}")
         return quantiles[text[1:]]
     try:
         nats = float(text)

@@ -82,3 +82,19 @@ def test_every_command_is_on_the_page() -> None:
 
     shown = PAGE.read_text("utf-8")
     assert [name for name in KNOWN if f"vae-run {name}" not in shown] == []
+
+
+def test_the_readmes_first_commands_run(tmp_path: Path) -> None:
+    root = PAGE.parents[1]
+    readme = (root / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"^```sh\n(.*?)^```$", readme, re.M | re.S)
+    (tmp_path / "examples").symlink_to(root / "examples")
+    # The page waits for a browser; it has tests of its own.
+    lines = [line for line in block.splitlines() if line != "vae-run explore"]
+    assert len(lines) == 3
+    for line in lines:
+        _, *arguments = shlex.split(line)
+        command = [sys.executable, "-m", "vae_runtime", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, ""), line
+        assert (tmp_path / arguments[-1]).stat().st_size

@@ -17,7 +17,7 @@ from vae_runtime.cli.options import (
 )
 from vae_runtime.cli.output import is_sheet, write_images
 
-MAX_PAIRS_PER_ROW = 10
+MAX_PAIRS_PER_ROW = 5
 
 
 @click.command("reconstruct")

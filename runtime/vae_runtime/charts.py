@@ -96,6 +96,19 @@ def with_axes(
     return Pixels(np.asarray(picture))
 
 
+def with_headings(pixels: Pixels, headings: Sequence[str]) -> Pixels:
+    """A sheet with a word above each of its columns, of which there are as many as `headings`."""
+    tiles = Image.fromarray(pixels)
+    picture = Image.new(tiles.mode, (tiles.width, GRID_TOP + tiles.height), 0)
+    picture.paste(tiles, (0, GRID_TOP))
+    color = 255 if tiles.mode == "L" else (255, 255, 255)
+    text = _Text(ImageDraw.Draw(picture), color, _font(GRID_TEXT_SIZE))
+    column_width = tiles.width / len(headings)
+    for i, heading in enumerate(headings):
+        text.write((column_width * (i + 0.5), GRID_TOP - 4), heading, anchor="md")
+    return Pixels(np.asarray(picture))
+
+
 def scatter(
     points: NDArray[np.floating], labels: NDArray[np.generic], axes: tuple[int, int] = (0, 1)
 ) -> Pixels:

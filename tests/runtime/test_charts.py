@@ -61,3 +61,13 @@ def test_an_animation_has_a_frame_per_image(tmp_path: Path) -> None:
         assert len(list(ImageSequence.Iterator(animation))) == 4
         assert animation.size == (16, 16)
         assert animation.info["duration"] == 100
+
+
+def test_headings_are_written_above_a_sheet() -> None:
+    tiles = Pixels(np.full((40, 120), 7, np.uint8))
+    pixels = charts.with_headings(tiles, ["image", "rebuilt"])
+    assert pixels.shape == (40 + charts.GRID_TOP, 120)
+    np.testing.assert_array_equal(pixels[charts.GRID_TOP :], tiles)
+    left, right = np.split(pixels[: charts.GRID_TOP], 2, axis=1)
+    assert left.max() > 100
+    assert right.max() > 100

@@ -138,6 +138,9 @@ scale_option = click.option(
 
 force_option = click.option("--force", is_flag=True, help="Write into a folder that isn't empty.")
 seed_option = click.option("--seed", type=click.IntRange(0), help="Default: drawn, and printed.")
+captions_option = click.option(
+    "--captions", is_flag=True, help="Write above each column what it shows."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 count_option = click.option(
     "-n", "count", type=click.IntRange(1), default=16, show_default=True, help="How many."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -58,6 +58,32 @@ def write_images(
 def is_sheet(output: Path) -> bool:
     """Whether all images go into one picture; an array or a folder holds each by itself."""
     return is_stdout(output) or output.suffix.lower() in PICTURE_SUFFIXES
+
+
+def write_columns(
+    columns: Mapping[str, Float32],
+    output: Path,
+    *,
+    repeats: int = 1,
+    scale: int | None = None,
+    captions: bool = False,
+) -> None:
+    """Write images (N, C, H, W) side by side, by what they show, as one picture.
+
+    Each row shows `repeats` images, in all the columns each.
+    """
+    rows = np.stack(list(columns.values()), 1)
+    tiles = rows.reshape(-1, *rows.shape[2:])
+    width = len(columns) * min(repeats, len(rows))
+    if scale is None:
+        scale = shown_scale(tiles, width)
+    pixels = sheet(tiles, width, scale=scale, gap=1)
+    if captions:
+        # Pillow, which draws the text, takes 10 ms to load.
+        from vae_runtime.charts import with_headings
+
+        pixels = with_headings(pixels, list(columns) * (width // len(columns)))
+    write_picture(pixels, output)
 
 
 def write_picture(pixels: Pixels, output: Path) -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import numpy as np
 
 from vae_runtime.cli.inputs import ImageOptions, image_options
 from vae_runtime.cli.options import (
     PATH,
     ModelOptions,
+    captions_option,
     finite,
     force_option,
     model_options,
     output_option,
     scale_option,
 )
-from vae_runtime.cli.output import is_sheet, write_images
+from vae_runtime.cli.output import is_sheet, write_columns, write_images
 from vae_runtime.formats.concepts import read_concept
 
 
@@ -28,6 +28,7 @@ from vae_runtime.formats.concepts import read_concept
 @click.option("--concept", type=PATH, help="A concept file that vae-run learn-concept wrote.")
 @click.option("--strength", type=float, callback=finite, default=1.0, show_default=True)
 @scale_option
+@captions_option
 @output_option("edit.png")
 @force_option
 @model_options
@@ -38,6 +39,7 @@ def command(
     concept: Path | None,
     strength: float,
     scale: int | None,
+    captions: bool,
     output: Path,
     force: bool,
     model: ModelOptions,
@@ -63,7 +65,6 @@ def command(
     if not is_sheet(output):
         write_images([edited], edited.shape, output, scale=scale, force=force)
         return reader.exit_status
-    triples = np.stack([originals, vae.reconstruct(originals), edited], 1)
-    tiles = triples.reshape(-1, *vae.image_shape)
-    write_images([tiles], tiles.shape, output, columns=3, scale=scale, gap=1)
+    columns = {"image": originals, "rebuilt": vae.reconstruct(originals), "edited": edited}
+    write_columns(columns, output, scale=scale, captions=captions)
     return reader.exit_status

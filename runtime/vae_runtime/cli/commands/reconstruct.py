@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import numpy as np
 
 from vae_runtime.cli.inputs import ImageOptions, image_options
 from vae_runtime.cli.options import (
     ModelOptions,
+    captions_option,
     force_option,
     model_options,
     output_option,
     scale_option,
 )
-from vae_runtime.cli.output import is_sheet, write_images
+from vae_runtime.cli.output import is_sheet, write_columns, write_images
 
 MAX_PAIRS_PER_ROW = 5
 
@@ -30,6 +30,7 @@ MAX_PAIRS_PER_ROW = 5
     help="The most images in a picture.",
 )
 @scale_option
+@captions_option
 @output_option("reconstruct.png")
 @force_option
 @model_options
@@ -37,6 +38,7 @@ def command(
     images: ImageOptions,
     limit: int,
     scale: int | None,
+    captions: bool,
     output: Path,
     force: bool,
     model: ModelOptions,
@@ -55,8 +57,6 @@ def command(
         return reader.exit_status
     reader = images.open_images(vae, limit)
     originals = reader.read_all()
-    pairs = np.stack([originals, vae.reconstruct(originals)], 1)
-    tiles = pairs.reshape(-1, *vae.image_shape)
-    columns = 2 * min(MAX_PAIRS_PER_ROW, len(pairs))
-    write_images([tiles], tiles.shape, output, columns=columns, scale=scale, gap=1)
+    columns = {"image": originals, "rebuilt": vae.reconstruct(originals)}
+    write_columns(columns, output, repeats=MAX_PAIRS_PER_ROW, scale=scale, captions=captions)
     return reader.exit_status

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,6 +19,29 @@ SEED_STRIDE = 1_000_003
 
 Batch = tuple[int, Tensor]
 """The size of the whole batch, and this process's share of it, uint8 (n, C, H, W)."""
+
+
+@dataclass(frozen=True)
+class BatchDraws:
+    """Random numbers for a batch of `count` images, of which this process has `share`.
+
+    They are drawn for the whole batch, so that they are the same on any number of processes.
+    """
+
+    rng: torch.Generator
+    count: int
+    share: slice
+    device: torch.device
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal, (n, *shape) for the n images of the share."""
+        whole = torch.randn((self.count, *shape), generator=self.rng)
+        return whole[self.share].to(self.device)
+
+    def offsets(self, reach: int) -> Tensor:
+        """Shifts of -reach to reach pixels along both axes, (n, 2) int64 on the CPU."""
+        whole = torch.randint(-reach, reach + 1, (self.count, 2), generator=self.rng)
+        return whole[self.share]
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:

@@ -59,9 +59,10 @@ class RunState:
     """Everything in a `model.pt`.
 
     `fingerprint` is the data set's, `source` where it came from, None in files of older versions.
-    `rng` is the state of the run's random generator, `history` has one row per epoch. The rest is
-    for an exporter: `label_statistics` and `label_names`, `images` with the keys train_images,
-    train_labels, heldout_images and heldout_labels, and `summary`, what a bundle quotes.
+    `rng` is the state of the run's random generator, `history` has one row per epoch, `table` is
+    the state of the phase's RenewedTable, None where it has none. The rest is for an exporter:
+    `label_statistics` and `label_names`, `images` with the keys train_images, train_labels,
+    heldout_images and heldout_labels, and `summary`, what a bundle quotes.
     """
 
     config: TrainConfig
@@ -72,6 +73,7 @@ class RunState:
     rng: Tensor
     position: Position
     history: list[dict[str, float]]
+    table: dict[str, Any] | None
     label_statistics: dict[str, Any]
     label_names: tuple[str, ...]
     images: dict[str, Tensor]
@@ -89,6 +91,7 @@ class RunState:
             "noise": self.rng,
             "position": asdict(self.position),
             "history": self.history,
+            "table": self.table,
             "label_statistics": self.label_statistics,
             "label_names": list(self.label_names),
             "images": self.images,
@@ -107,6 +110,7 @@ class RunState:
             rng=contents["noise"],
             position=Position(**contents["position"]),
             history=contents["history"],
+            table=contents.get("table"),
             label_statistics=contents["label_statistics"],
             label_names=tuple(contents["label_names"]),
             images=contents["images"],

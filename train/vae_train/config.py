@@ -15,7 +15,7 @@ from vae_runtime.arrays import ImageShape
 from vae_runtime.bundle import FITS, LIKELIHOODS, Fit, LikelihoodName
 from vae_runtime.errors import VAEError
 
-NetworksName = Literal["reference", "deep"]
+NetworksName = Literal["reference", "deep", "cells"]
 Sampling = Literal["standard", "book"]
 OptimizerName = Literal["muon", "adam", "rmsprop"]
 NETWORKS_NAMES: tuple[NetworksName, ...] = get_args(NetworksName)
@@ -24,6 +24,8 @@ OPTIMIZER_NAMES: tuple[OptimizerName, ...] = get_args(OptimizerName)
 
 # The book weighs the KL term, a mean over latent dimensions, with 5e-4 against a mean over pixels.
 BOOK_KL_WEIGHT = 5e-4
+# The exact posterior is computed on a grid, which more dimensions would make too large.
+MAX_EXACT_LATENT_DIM = 2
 # The learning rate of an optimizer that is chosen in the place of a preset's own.
 USUAL_RATES: dict[OptimizerName, float] = {"muon": 0.01, "adam": 3e-3, "rmsprop": 1e-3}
 
@@ -61,13 +63,16 @@ class TrainConfig:
     # Augmentation: each image is moved by at most this number of pixels along either axis.
     shift: int = 0
     batch_size: int = 64
+    # Of the joint phase, see vae_train.phases, and of those that may follow it.
     epochs: int = 8
+    decoder_epochs: int = 0
+    encoder_epochs: int = 0
     seed: int = 0
     # The number of training images that are held out and stand in for the test set.
     validation: int = 0
     # How images of another size were brought to image_shape, see vae_runtime.formats.preprocess.
     fit: Fit = "contain"
-    # bfloat16 where torch's autocast allows it.
+    # bfloat16 where torch's autocast allows it; like `compile`, in the joint phase only.
     amp: bool = False
     # torch.compile.
     compile: bool = False
@@ -81,6 +86,8 @@ class TrainConfig:
         for name in ("latent_dim", "batch_size", "epochs"):
             self._require_least(name, 1)
         for name in ("warmup", "encoder_noise", "shift", "seed", "validation"):
+            self._require_least(name, 0)
+        for name in ("decoder_epochs", "encoder_epochs"):
             self._require_least(name, 0)
         if self.beta is not None:
             self._require_least("beta", 0)
@@ -96,6 +103,17 @@ class TrainConfig:
             raise ValueError(
                 f"image_shape must be three positive numbers, not {self.image_shape!r}"
             )
+        self._require_exact_posterior()
+
+    @property
+    def total_epochs(self) -> int:
+        """Of all phases."""
+        return self.epochs + self.decoder_epochs + self.encoder_epochs
+
+    @property
+    def has_exact_phases(self) -> bool:
+        """Whether something is learned from the exact posterior after the joint phase."""
+        return self.total_epochs > self.epochs
 
     @property
     def kl_weight(self) -> float:
@@ -138,6 +156,24 @@ class TrainConfig:
         if not value >= least:
             raise ValueError(f"{name} must be at least {least}, not {value!r}")
 
+    def _require_exact_posterior(self) -> None:
+        """The phases after the joint one need the exact posterior, the encoder's the right head."""
+        if self.networks == "cells" and not self.encoder_epochs:
+            raise ValueError("networks 'cells' need encoder_epochs, in which they learn the cells")
+        if self.encoder_epochs and self.networks != "cells":
+            raise ValueError(f"networks must be 'cells' for encoder_epochs, not {self.networks!r}")
+        if not self.has_exact_phases:
+            return
+        reason = "for epochs on the exact posterior"
+        if self.latent_dim > MAX_EXACT_LATENT_DIM:
+            raise ValueError(
+                f"latent_dim must be at most {MAX_EXACT_LATENT_DIM} {reason}, not {self.latent_dim}"
+            )
+        if self.likelihood != "bernoulli":
+            raise ValueError(f"likelihood must be 'bernoulli' {reason}, not {self.likelihood!r}")
+        if self.sampling != "standard":
+            raise ValueError(f"sampling must be 'standard' {reason}, not {self.sampling!r}")
+
     def _require_not_infinite(self, name: str) -> None:
         value = getattr(self, name)
         if value == math.inf:
@@ -149,6 +185,15 @@ PRESETS = {
     "default": TrainConfig("default"),
     "quick": TrainConfig("quick", networks="deep", learning_rate=0.02, epochs=2),
     "best": TrainConfig("best", networks="deep", encoder_noise=0.2, epochs=40),
+    "exact": TrainConfig(
+        "exact",
+        networks="cells",
+        learning_rate=0.02,
+        encoder_noise=0.2,
+        epochs=2,
+        decoder_epochs=6,
+        encoder_epochs=5,
+    ),
     "book": TrainConfig(
         "book",
         sampling="book",

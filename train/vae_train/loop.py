@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import make_folder
 from vae_train import checkpoint
 from vae_train.augmentation import shifted
-from vae_train.batches import batches, epoch_order
+from vae_train.batches import BatchDraws, batches, epoch_order
 from vae_train.checkpoint import Position, RunState
 from vae_train.config import TrainConfig
 from vae_train.cpu_convolutions import channels_last
@@ -30,7 +29,8 @@ from vae_train.distributed import SINGLE_PROCESS, ProcessGroup
 from vae_train.evaluation import evaluate_losses
 from vae_train.model import build_vae
 from vae_train.objective import Losses
-from vae_train.optim import build_optimizer, learning_rate, loss_scale, set_rate
+from vae_train.optim import Optimizer, build_optimizer, loss_scale, set_rate
+from vae_train.phases import Phase, StepLosses, exact_phases
 from vae_train.progress import EpochProgress
 from vae_train.summary import embedded_images, heldout_name, run_label_statistics, training_summary
 
@@ -44,8 +44,10 @@ MNIST_PIXELS = 28 * 28
 class Trainer:
     """One run: model, optimizer, random state, position and history. A checkpoint holds it all.
 
-    A subclass may change how a batch is trained on: `kl_weight` and `step` are made for it. Raises
-    ValueError when the configuration is made for images of another shape.
+    Its epochs belong to phases, each with an optimizer of its own. A subclass may change how a
+    batch is trained on: `kl_weight` and `step` are made for it. Raises ValueError when the
+    configuration is made for images of another shape, and VAEError for phases on the exact
+    posterior in many processes.
     """
 
     def __init__(
@@ -60,6 +62,11 @@ class Trainer:
                 f"the configuration's image_shape is {config.image_shape}, "
                 f"the images' {data.image_shape}"
             )
+        if config.has_exact_phases and processes.size > 1:
+            raise VAEError(
+                f"the exact posterior is learned from in one process, not in {processes.size}: "
+                "start vae-train without torchrun"
+            )
         self.config = config
         self.data = data
         self.device = torch.device(device)
@@ -71,7 +78,9 @@ class Trainer:
         self.losses = Losses(self.model, config.sampling, config.amp)
         compiled = torch.compile(self.losses) if config.compile else self.losses
         self.step_losses = processes.data_parallel(compiled, self.device)
-        self.optimizer = build_optimizer(self.model, config)
+        joint = Phase("joint", config, 0, config.epochs, self.model, self._joint_losses)
+        self.phases = [joint, *exact_phases(config, self.model)]
+        self.optimizer = self._new_optimizer(joint)
         self.rng = torch.Generator().manual_seed(config.seed)
         self.position = Position()
         self.history: list[dict[str, float]] = []
@@ -80,7 +89,12 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        return self.position.epoch >= self.config.epochs
+        return self.position.epoch >= self.config.total_epochs
+
+    @property
+    def phase(self) -> Phase:
+        """That of the epoch that is under way or comes next, the last one of a finished run."""
+        return self._phase_of(self.position.epoch)
 
     @property
     def has_final_figures(self) -> bool:
@@ -101,28 +115,23 @@ class Trainer:
         `part` (n, C, H, W) uint8 is this process's share of the batch, `rate` the learning rate;
         the result is reconstruction and KL. Override it to do something before or after each step.
         """
-        share = self.processes.share(count)
+        draws = BatchDraws(self.rng, count, self.processes.share(count), self.device)
         images = part.to(self.device, non_blocking=True).float() / 255
         if self.config.shift:
-            images = shifted(images, self._drawn_offsets(count)[share])
-        epsilon = self._drawn_noise((count, self.config.latent_dim), share)
-        encoder_noise = None
-        if self.config.encoder_noise:
-            noise = self._drawn_noise((count, *images.shape[1:]), share)
-            encoder_noise = noise * self.config.encoder_noise
+            images = shifted(images, draws.offsets(self.config.shift))
         set_rate(self.optimizer, rate)
         self.optimizer.zero_grad()
-        reconstruction, kl = self.step_losses(images, epsilon, encoder_noise)
-        total = reconstruction.sum() + self.kl_weight() * kl.sum()
+        losses = self.phase.losses(images, draws)
         # The processes' gradients are averaged, hence the factor.
-        loss = total * (self.processes.size / count)
-        (loss * loss_scale(self.config)).backward()
+        loss = losses.minimized * (self.processes.size / count)
+        torch.autograd.backward(loss * loss_scale(self.config))
         self.optimizer.step()
-        return [reconstruction.sum().item(), kl.sum().item()]
+        return [losses.reconstruction.sum().item(), losses.kl.sum().item()]
 
     def run_epoch(self, interrupted: Callable[[], bool]) -> bool:
         """Train to the end of the current epoch; False when `interrupted` became true before it."""
         position = self.position
+        self.phase.prepare()
         order = epoch_order(len(self.data.train.images), self.config.seed, position.epoch)
         parts = batches(
             self.data.train.images,
@@ -150,6 +159,7 @@ class Trainer:
             return
         self._require_finite_weights()
         epoch = self.position.epoch
+        table = self.phase.table
         self.summary = training_summary(self.config, self.model, self.data, epoch)
         state = RunState(
             config=self.config,
@@ -160,6 +170,7 @@ class Trainer:
             rng=self.rng.get_state(),
             position=self.position,
             history=self.history,
+            table=None if table is None else table.state_dict(),
             label_statistics=run_label_statistics(self.config, self.model, self.data, epoch),
             label_names=self.data.label_names,
             images=embedded_images(self.data),
@@ -168,16 +179,21 @@ class Trainer:
         checkpoint.save_contents(path, state.to_contents())
 
     def resume(self, path: Path) -> None:
-        """Continue the run in `path`; its number of epochs may be another one than before.
+        """Continue the run in `path`.
 
+        Its number of epochs may be another one than before where it has the joint phase only.
         Raises VAEError saying what differs when it is another run's.
         """
         state = checkpoint.load_state(path)
         self._require_same_run(state, path)
+        phase = self._phase_of(state.position.epoch)
+        self.optimizer = self._new_optimizer(phase)
         try:
             self.model.load_state_dict(state.weights)
             self.optimizer.load_state_dict(state.optimizer)
             self.rng.set_state(state.rng)
+            if phase.table is not None and state.table is not None:
+                phase.table.load_state_dict(state.table)
         except checkpoint.DAMAGED_CONTENTS as error:
             reason = checkpoint.first_line(error)
             raise VAEError(f"{path}: a damaged checkpoint: {reason}") from None
@@ -189,7 +205,7 @@ class Trainer:
         """Take one step and add up its losses; whether some process was interrupted meanwhile."""
         position = self.position
         step = position.epoch * self.steps_per_epoch + position.step
-        rate = learning_rate(self.config, step, self.config.epochs * self.steps_per_epoch)
+        rate = self.phase.rate(position.epoch, position.step, self.steps_per_epoch)
         losses = self.step(part, count, rate)
         totals = self.processes.sum([*losses, interrupted()], self.device)
         reconstruction, kl, stop = totals
@@ -199,19 +215,29 @@ class Trainer:
         position.step += 1
         return bool(stop)
 
-    # Random numbers are drawn for the whole batch, so that they are the same on any number of
-    # processes.
+    def _joint_losses(self, images: Tensor, draws: BatchDraws) -> StepLosses:
+        """Those of the joint phase: both networks learn from the ELBO."""
+        epsilon = draws.normal(self.config.latent_dim)
+        encoder_noise = None
+        if self.config.encoder_noise:
+            encoder_noise = draws.normal(*images.shape[1:]) * self.config.encoder_noise
+        reconstruction, kl = self.step_losses(images, epsilon, encoder_noise)
+        minimized = reconstruction.sum() + self.kl_weight() * kl.sum()
+        return StepLosses(minimized, reconstruction, kl)
 
-    def _drawn_noise(self, shape: tuple[int, ...], share: slice) -> Tensor:
-        return torch.randn(shape, generator=self.rng)[share].to(self.device)
+    def _phase_of(self, epoch: int) -> Phase:
+        found = self.phases[0]
+        for phase in self.phases:
+            if phase.first_epoch <= epoch:
+                found = phase
+        return found
 
-    def _drawn_offsets(self, count: int) -> Tensor:
-        reach = self.config.shift
-        return torch.randint(-reach, reach + 1, (count, 2), generator=self.rng)
+    def _new_optimizer(self, phase: Phase) -> Optimizer:
+        return build_optimizer(phase.trained, phase.config)
 
     def _progress(self) -> EpochProgress:
         return EpochProgress(
-            f"epoch {self.position.epoch + 1}/{self.config.epochs}",
+            f"epoch {self.position.epoch + 1}/{self.config.total_epochs}",
             first=self.position.step,
             steps=self.steps_per_epoch,
             is_shown=self.processes.is_main,
@@ -244,10 +270,13 @@ class Trainer:
 
     def _require_same_run(self, state: RunState, path: Path) -> None:
         done = state.position.epoch
-        if self.config.epochs < done:
-            raise VAEError(f"{path}: {self.config.epochs} epochs are fewer than the {done} done")
+        total = self.config.total_epochs
+        if total < done:
+            raise VAEError(f"{path}: {total} epochs are fewer than the {done} done")
         # Settings that are newer than the checkpoint have their default in it.
-        saved = replace(state.config, epochs=self.config.epochs).to_dict()
+        saved = state.config.to_dict()
+        if not self.config.has_exact_phases:
+            saved["epochs"] = self.config.epochs
         differences = []
         for name, value in self.config.to_dict().items():
             if saved[name] != value:
@@ -263,6 +292,7 @@ class Trainer:
             )
 
     def _close_epoch(self) -> None:
+        phase = self.phase
         reconstruction, kl = self.position.sums
         images = len(self.data.train.images)
         test = evaluate_losses(self.losses, self.data.test.images, self.processes)
@@ -276,6 +306,8 @@ class Trainer:
             "test_elbo": test.elbo,
         }
         self.history.append(row)
+        if self.phase is not phase:
+            self.optimizer = self._new_optimizer(self.phase)
 
 
 def never() -> bool:

@@ -1,4 +1,4 @@
-"""The networks: the VAE of "Deep Learning with R", section 8.4, and one with a deeper decoder.
+"""The networks: the VAE of "Deep Learning with R", section 8.4, and two with a deeper decoder.
 
 `same` padding is Keras's: a stride-2 convolution on an even size pads only below and to the right,
 and a stride-2 transposed convolution drops the last row and column of its full output.
@@ -24,6 +24,7 @@ from torch.nn import functional
 from vae_runtime.arrays import ImageShape
 from vae_runtime.bundle import LikelihoodName
 from vae_runtime.errors import VAEError
+from vae_train.cell_head import CellCodes, CellHead
 from vae_train.config import NetworksName
 from vae_train.cpu_convolutions import LastConv, UpConv
 
@@ -42,6 +43,36 @@ class Encoder(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         x = self.body(image)
         return self.z_mean(x), self.z_log_var(x)
+
+
+class CellEncoder(Encoder):
+    """An encoder with a second head, a CellHead, from which it answers once `chooses_cells` is set.
+
+    The first head is for training by the ELBO, through which a choice of cells can't be learned.
+    Which one answers is kept with the weights.
+    """
+
+    def __init__(self, body: nn.Sequential, width: int, latent_dim: int) -> None:
+        super().__init__(body, width, latent_dim)
+        self.cell_head = CellHead(width, latent_dim)
+        self.chooses_cells = False
+
+    def codes(self, image: Tensor) -> CellCodes:
+        """What the second head says of all cells."""
+        return self.cell_head.codes(self.body(image))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        if self.chooses_cells:
+            return self.codes(image).chosen()
+        return super().forward(image)
+
+    def get_extra_state(self) -> Tensor:
+        """For torch's state_dict."""
+        return torch.tensor(self.chooses_cells)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """For torch's load_state_dict."""
+        self.chooses_cells = bool(state)
 
 
 class Decoder(nn.Module):
@@ -166,7 +197,10 @@ def _build_reference(
 
 
 def _build_deep(
-    image_shape: ImageShape, latent_dim: int, halved: Halvings
+    image_shape: ImageShape,
+    latent_dim: int,
+    halved: Halvings,
+    encoder: type[Encoder] = Encoder,
 ) -> tuple[Encoder, Decoder]:
     """One halving more than `reference`, and dense layers that bend the latent space.
 
@@ -193,12 +227,20 @@ def _build_deep(
         *_stack(UpConv, [32, *[48] * (stages - 1), 32]),
         LastConv(32, channels),
     )
-    return Encoder(encoder_body, hidden, latent_dim), Decoder(decoder_body)
+    return encoder(encoder_body, hidden, latent_dim), Decoder(decoder_body)
+
+
+def _build_cells(
+    image_shape: ImageShape, latent_dim: int, halved: Halvings
+) -> tuple[Encoder, Decoder]:
+    """`deep` with an encoder that chooses a cell of the prior; for one or two latents."""
+    return _build_deep(image_shape, latent_dim, halved, CellEncoder)
 
 
 NETWORKS: dict[NetworksName, Networks] = {
     "reference": Networks(_build_reference, max_side=16),
     "deep": Networks(_build_deep, max_side=8),
+    "cells": Networks(_build_cells, max_side=8),
 }
 
 
@@ -234,3 +276,5 @@ def _initialize(module: nn.Module) -> None:
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+    elif isinstance(module, CellHead):
+        module.initialize()

@@ -159,7 +159,7 @@ def _decode(trainer: Trainer, z: Float64) -> Float32:
 def _write_animation(trainer: Trainer, folder: Path) -> None:
     """The grids of all epochs that there are, the last one held for a while."""
     epochs = []
-    for epoch in range(1, trainer.config.epochs + 1):
+    for epoch in range(1, trainer.config.total_epochs + 1):
         if _grid_path(folder, epoch).is_file():
             epochs.append(epoch)
     if not epochs:

@@ -25,7 +25,7 @@ MAX_INTERIM_IMAGES = 5000
 def training_summary(config: TrainConfig, model: VAE, data: Dataset, epoch: int) -> dict[str, Any]:
     """What a bundle quotes of a run after `epoch` epochs; after its last one with its ELBO."""
     summary: dict[str, Any] = {"preset": config.preset, "epochs": epoch}
-    if epoch >= config.epochs:
+    if epoch >= config.total_epochs:
         evaluation = evaluate_elbo(model, config.sampling, data.test.images)
         summary[f"{heldout_name(config)}_elbo"] = evaluation.mean_elbo
         summary["train_images"] = len(data.train.images)
@@ -44,7 +44,7 @@ def run_label_statistics(
     if not data.label_names:
         return {}
     train = data.train
-    if epoch < config.epochs:
+    if epoch < config.total_epochs:
         train = train.first(MAX_INTERIM_IMAGES)
     z_mean, log_var = encode(model, config.sampling, train.images)
     return label_statistics(z_mean, log_var, train.labels, data.label_names)

@@ -120,7 +120,7 @@ def _epoch_reporter(
         history.write(trainer.history, seconds)
         report.write_epoch_grid(trainer, output)
         click.echo(
-            f"epoch {row['epoch']}/{trainer.config.epochs}  "
+            f"epoch {row['epoch']}/{trainer.config.total_epochs}  "
             f"{_losses('train', row)}  {_losses('test', row)}  "
             f"ELBO {row['test_elbo']:.2f}  nats per image, {seconds:.0f} s"
         )

@@ -32,6 +32,8 @@ DEFAULT_DATA = "mnist"
 # The options that are settings of TrainConfig, which has the same names.
 CONFIG_OPTIONS = (
     "epochs",
+    "decoder_epochs",
+    "encoder_epochs",
     "validation",
     "latent_dim",
     "networks",
@@ -59,6 +61,8 @@ class TrainOptions:
     image_size: int | None = None
     preset: str | None = None
     epochs: int | None = None
+    decoder_epochs: int | None = None
+    encoder_epochs: int | None = None
     validation: int | None = None
     latent_dim: int | None = None
     networks: NetworksName | None = None
@@ -129,7 +133,7 @@ def resumed_config(options: TrainOptions, state: RunState) -> TrainConfig:
             f"{options.model_path}: --resume keeps the run's own settings; it was begun with "
             f"{', '.join(contradictions)}"
         )
-    if options.epochs is None:
+    if options.epochs in (None, state.config.epochs):
         return state.config
     done = state.position.epoch
     if options.epochs < done:

@@ -86,7 +86,10 @@ def describe_size(size: NetworkSize) -> str:
 def describe_training(trainer: Trainer) -> str:
     """The preset, and the settings that are most often changed."""
     config = trainer.config
-    epochs = counted(config.epochs, "epoch")
+    epochs = counted(config.total_epochs, "epoch")
+    if config.has_exact_phases:
+        parts = [f"{phase.epochs} {phase.name}" for phase in trainer.phases]
+        epochs += f" ({', '.join(parts)})"
     steps = counted(trainer.steps_per_epoch, "step")
     batch = counted(config.batch_size, "image")
     return (

@@ -37,11 +37,21 @@ from vae_train.config import NETWORKS_NAMES, OPTIMIZER_NAMES, PRESETS
     type=click.IntRange(1),
     help="Passes over the data; with --resume it may be another number than before.",
 )
+@click.option(
+    "--decoder-epochs",
+    type=click.IntRange(0),
+    help="Further epochs in which the decoder learns from the exact posterior.",
+)
+@click.option(
+    "--encoder-epochs",
+    type=click.IntRange(0),
+    help="Then epochs in which the encoder does; for networks cells.",
+)
 @click.option("--latent-dim", type=click.IntRange(1, 256), help="Latent dimensions; 2 by default.")
 @click.option(
     "--networks",
     type=click.Choice(NETWORKS_NAMES),
-    help="The book's networks, or some with a deeper decoder.",
+    help="The book's, some with a deeper decoder, or those and an encoder that chooses a cell.",
 )
 @click.option(
     "--likelihood",

@@ -108,6 +108,7 @@ def test_the_keys_of_the_file_are_those_of_the_format_in_their_order(path: Path)
         "noise",
         "position",
         "history",
+        "table",
         "label_statistics",
         "label_names",
         "images",

@@ -246,6 +246,26 @@ def test_color_photographs_of_64_pixels_through_train_and_eval(tmp_path: Path) -
     ]
 
 
+def test_exact_log_p_of_x_stands_beside_the_elbo(
+    sample_folder: Path, tmp_path: Path, one_line: OneLine
+) -> None:
+    command = [*TRAIN, "--data", str(sample_folder), "--epochs", "1", "--limit", "100"]
+    finished([*command, "-o", "run"], tmp_path)
+    done = finished([*EVALUATE, "run/model.pt", "--exact", "--samples", "1"], tmp_path)
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()[1:]] == [
+        "test ELBO",
+        "reconstruction",
+        "KL",
+        "exact log p(x)",
+        "inference gap, log p(x) - ELBO",
+        "active units",
+    ]
+    finished([*command, "--latent-dim", "3", "-o", "three"], tmp_path)
+    status, line = one_line(evaluate, "three/model.pt", "--exact")
+    assert status == 1
+    assert "three/model.pt: exact log p(x) needs one or two latent dimensions, not 3" in line
+
+
 def test_own_images_are_told_of_before_training(tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos" / "train")
     write_photographs(tmp_path / "photos" / "val")
@@ -279,7 +299,7 @@ def test_help_names_every_choice_of_the_fixed_sets() -> None:
     done = subprocess.run(
         [*TRAIN, "--help"], capture_output=True, text=True, check=True, timeout=60
     )
-    assert "[default|quick|best|book]" in done.stdout
+    assert "[default|quick|best|exact|book]" in done.stdout
     assert "[bernoulli|gaussian]" in done.stdout
 
 

@@ -24,7 +24,7 @@ def test_a_configuration_survives_the_checkpoint(config: TrainConfig) -> None:
     ("setting", "message"),
     [
         ({"optimizer": "mouon"}, "optimizer 'mouon' is not one of muon, adam, rmsprop"),
-        ({"networks": "deap"}, "networks 'deap' is not one of reference, deep"),
+        ({"networks": "deap"}, "networks 'deap' is not one of reference, deep, cells"),
         ({"sampling": "bok"}, "sampling 'bok' is not one of standard, book"),
         ({"likelihood": "gausian"}, "likelihood 'gausian' is not one of bernoulli, gaussian"),
         ({"fit": "cut"}, "fit 'cut' is not one of contain, stretch, crop, mnist"),
@@ -48,6 +48,8 @@ def test_a_name_that_does_not_exist_is_refused_with_those_that_do(
         ({"seed": -1}, "seed must be at least 0, not -1"),
         ({"shift": -1}, "shift must be at least 0, not -1"),
         ({"validation": -1}, "validation must be at least 0, not -1"),
+        ({"decoder_epochs": -1}, "decoder_epochs must be at least 0, not -1"),
+        ({"encoder_epochs": -1}, "encoder_epochs must be at least 0, not -1"),
         ({"encoder_noise": float("nan")}, "encoder_noise must be at least 0, not nan"),
         ({"beta": -0.5}, "beta must be at least 0, not -0.5"),
         ({"warmup": 1.5}, "warmup must be at most 1, not 1.5"),
@@ -61,6 +63,43 @@ def test_a_name_that_does_not_exist_is_refused_with_those_that_do(
 def test_a_number_out_of_range_is_refused(setting: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         TrainConfig("default", **setting)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            {"latent_dim": 3},
+            "latent_dim must be at most 2 for epochs on the exact posterior, not 3",
+        ),
+        (
+            {"likelihood": "gaussian"},
+            "likelihood must be 'bernoulli' for epochs on the exact posterior, not 'gaussian'",
+        ),
+        (
+            {"sampling": "book"},
+            "sampling must be 'standard' for epochs on the exact posterior, not 'book'",
+        ),
+        ({"networks": "deep"}, "networks must be 'cells' for encoder_epochs, not 'deep'"),
+        (
+            {"encoder_epochs": 0},
+            "networks 'cells' need encoder_epochs, in which they learn the cells",
+        ),
+    ],
+    ids=str,
+)
+def test_what_the_exact_posterior_cannot_be_had_for_is_refused(
+    setting: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        replace(PRESETS["exact"], **setting)
+
+
+def test_the_epochs_of_all_phases_are_counted() -> None:
+    assert PRESETS["exact"].total_epochs == 2 + 6 + 5
+    assert PRESETS["exact"].has_exact_phases
+    assert PRESETS["best"].total_epochs == PRESETS["best"].epochs
+    assert not PRESETS["best"].has_exact_phases
 
 
 def test_settings_of_a_newer_version_are_refused() -> None:

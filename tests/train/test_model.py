@@ -12,10 +12,11 @@ from vae_train.network_size import network_size
 def test_any_supported_image_shape_comes_back(
     networks: NetworksName, shape: tuple[int, int, int]
 ) -> None:
-    vae = build_vae(shape, 5, seed=0, networks=networks)
+    latent_dim = 2 if networks == "cells" else 5
+    vae = build_vae(shape, latent_dim, seed=0, networks=networks)
     z_mean, z_log_var = vae.encoder(torch.rand(2, *shape))
     image = vae.decoder(z_mean)
-    assert z_mean.shape == z_log_var.shape == (2, 5)
+    assert z_mean.shape == z_log_var.shape == (2, latent_dim)
     assert image.shape == (2, *shape)
     assert 0 <= float(image.min()) <= float(image.max()) <= 1
 
@@ -56,3 +57,10 @@ def test_the_deep_decoder_costs_no_more_multiplications_than_the_reference() -> 
         return network_size(decoder, torch.zeros(1, 2)).multiply_accumulates
 
     assert multiplications("deep") <= multiplications("reference")
+
+
+def test_cells_are_the_deep_networks_with_another_head() -> None:
+    deep = build_vae((1, 28, 28), 2, seed=0, networks="deep").state_dict()
+    cells = build_vae((1, 28, 28), 2, seed=0, networks="cells").state_dict()
+    assert all(cells[name].shape == weight.shape for name, weight in deep.items())
+    assert all(name.startswith("encoder.") for name in cells if name not in deep)

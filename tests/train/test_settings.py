@@ -62,8 +62,29 @@ def test_each_option_changes_its_setting_of_the_preset(tmp_path: Path) -> None:
         "amp": True,
         "compile": True,
     }
-    assert set(given) == set(CONFIG_OPTIONS)
+    phases = {"decoder_epochs", "encoder_epochs"}
+    assert set(given) | phases == set(CONFIG_OPTIONS)
     assert new_config(options(tmp_path, **given)) == replace(PRESETS["default"], **given)
+    given = {"preset": "exact", "epochs": 3, "decoder_epochs": 4, "encoder_epochs": 5}
+    assert new_config(options(tmp_path, **given)) == replace(PRESETS["exact"], **given)
+
+
+def test_an_option_against_the_exact_posterior_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(click.UsageError, match="^--latent-dim must be at most 2 for epochs on"):
+        new_config(options(tmp_path, preset="exact", latent_dim=8))
+    with pytest.raises(click.UsageError, match="^--networks 'cells' need encoder_epochs"):
+        new_config(options(tmp_path, networks="cells"))
+
+
+def test_a_run_with_phases_is_resumed_with_its_epochs_repeated(
+    data: Dataset, tmp_path: Path
+) -> None:
+    config = replace(PRESETS["exact"], epochs=1, decoder_epochs=1, encoder_epochs=1)
+    trainer = Trainer(config, data)
+    trainer.position.epoch = 2
+    trainer.save(tmp_path / "model.pt")
+    state = load_state(tmp_path / "model.pt")
+    assert resumed_config(options(tmp_path, resume=True, epochs=1), state) == config
 
 
 @pytest.mark.parametrize(

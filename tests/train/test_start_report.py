@@ -34,6 +34,13 @@ def test_it_tells_images_labels_networks_training_and_device(
     assert device.endswith(("thread", "threads"))
 
 
+def test_the_epochs_of_each_phase_are_told(data: Dataset) -> None:
+    trainer = Trainer(PRESETS["exact"], data)
+    assert start_report.describe_training(trainer).startswith(
+        "preset exact: 13 epochs (2 joint, 6 decoder, 5 encoder) of 4 steps of 64 images"
+    )
+
+
 def test_the_counts_of_labels_are_those_of_the_training_images() -> None:
     images = np.zeros((5, 1, 28, 28), np.uint8)
     train = Split(images, np.array([0, 0, 0, 2, 2]))

@@ -122,11 +122,12 @@ class RenewedTable:
         self.table = None
 
 
-def require_exact(latent_dim: int, has_log_var: bool) -> None:
+def require_exact(model: VAE) -> None:
     """Raise VAEError for a model whose log p(x) a grid doesn't give."""
+    latent_dim = model.encoder.z_mean.out_features
     if latent_dim > MAX_EXACT_LATENT_DIM:
         raise VAEError(f"exact log p(x) needs one or two latent dimensions, not {latent_dim}")
-    if has_log_var:
+    if model.log_var is not None:
         raise VAEError("exact log p(x) needs the Bernoulli likelihood; this model's is Gaussian")
 
 
@@ -137,8 +138,8 @@ def exact_log_likelihood(model: VAE, images: UInt8, cells: int = EVALUATION_CELL
     Memory doesn't grow with the number of cells. Raises VAEError for more than two latent
     dimensions and for the Gaussian likelihood.
     """
+    require_exact(model)
     latent_dim = model.encoder.z_mean.out_features
-    require_exact(latent_dim, model.log_var is not None)
     device = next(model.parameters()).device
     points = middle_points(cells, latent_dim).to(device)
     points_at_once = max(1, MAX_LOGITS // images[0].size)

@@ -23,6 +23,11 @@ from vae_train.cli.options import DATA_HELP, SEED, prepare_torch, threads_option
     metavar="K",
     help="Also the importance-weighted bound with K draws per image; slow.",
 )
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="Also exact log p(x) by quadrature, for one or two latents and the Bernoulli likelihood.",
+)
 @click.option("--limit", type=click.IntRange(1), help="Only the first test images.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @threads_option

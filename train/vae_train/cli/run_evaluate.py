@@ -14,6 +14,7 @@ from vae_runtime.errors import VAEError
 from vae_train.checkpoint import Checkpoint, load_checkpoint
 from vae_train.cli.settings import load_own_dataset
 from vae_train.evaluation import active_units, evaluate_elbo, importance_weighted_bound
+from vae_train.exact_posterior import exact_log_likelihood, require_exact
 
 # Standard deviations to either side of the mean.
 NORMAL_95_PERCENT = 1.96
@@ -32,6 +33,7 @@ class EvaluateOptions:
     data: str | None
     samples: int
     importance: int | None
+    exact: bool
     limit: int | None
     seed: int
     threads: int | None
@@ -43,6 +45,8 @@ def run(options: EvaluateOptions) -> None:
     counts = []
     for path in options.checkpoint:
         saved = load_checkpoint(path)
+        if options.exact:
+            _require_exact(path, saved)
         images = _test_images(path, saved, options)
         columns.append(_evaluate(saved, images, options))
         counts.append(len(images))
@@ -57,6 +61,14 @@ def _title(counts: Sequence[int], samples: int) -> str:
         counts = counts[:1]
     shown = ", ".join(map(str, counts))
     return f"{shown} images, {samples} samples each"
+
+
+def _require_exact(path: Path, saved: Checkpoint) -> None:
+    """Raise VAEError, before any image is read, for a model that --exact can't evaluate."""
+    try:
+        require_exact(saved.model)
+    except VAEError as error:
+        raise VAEError(f"{path}: {error}") from None
 
 
 def _test_images(path: Path, saved: Checkpoint, options: EvaluateOptions) -> UInt8:
@@ -84,6 +96,10 @@ def _evaluate(saved: Checkpoint, images: UInt8, options: EvaluateOptions) -> Col
             model, sampling, images, samples=options.importance, seed=options.seed
         )
         column[f"importance-weighted, K = {options.importance}"] = interval(bound)
+    if options.exact:
+        log_likelihood = exact_log_likelihood(model, images)
+        column["exact log p(x)"] = interval(log_likelihood)
+        column["inference gap, log p(x) - ELBO"] = interval(log_likelihood - result.elbo)
     units = active_units(model, sampling, images)
     column["active units"] = f"{units} of {saved.config.latent_dim}"
     return column

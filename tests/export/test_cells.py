@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vae_export.graphs import export_graph
-from vae_export.parity import BATCHES, session
+from vae_export.parity import BATCHES
 from vae_runtime.arrays import UInt8
 from vae_train.model import CellEncoder, build_vae
 
@@ -41,7 +41,7 @@ def test_every_batch_size_agrees_with_torch(
     images = digits[:batch] / np.float32(255)
     with torch.no_grad():
         expected = encoder(torch.from_numpy(images))
-    found = session(graph.SerializeToString()).run(["z_mean", "z_log_var"], {"image": images})
+    found = open_session(graph.SerializeToString()).run(["z_mean", "z_log_var"], {"image": images})
     for value, want in zip(found, expected, strict=True):
         assert value.shape == (batch, 2)
         np.testing.assert_allclose(value, want.numpy(), atol=1e-5)

@@ -25,14 +25,14 @@ format:
 types:
 	$(BIN)/mypy
 
-bench: runs/best/model.pt
-	$(BIN)/python -m benchmarks runs/best/model.pt
+bench: runs/exact/model.pt
+	$(BIN)/python -m benchmarks runs/exact/model.pt
 
-runs/best/model.pt:
-	$(BIN)/vae-train --preset best --validation 5000 -o runs/best
+runs/exact/model.pt:
+	$(BIN)/vae-train --preset exact --validation 5000 -o runs/exact
 
-model: runs/best/model.pt
-	$(BIN)/python tools/make_digits.py runs/best/model.pt
+model: runs/exact/model.pt
+	$(BIN)/python tools/make_digits.py runs/exact/model.pt
 
 bundles:
 	$(BIN)/python -m tests.runtime.make_bundles

@@ -1,20 +1,45 @@
 """Make the embedded model of handwritten digits again from its checkpoint (docs/model-card.md).
 
-Usage: vae-train --preset best --validation 5000 -o runs/best
-       python tools/make_digits.py runs/best/model.pt
+The weights are rounded to 16 significant bits, a relative error of 1e-5, so that the wheel packs
+them into three quarters of the bytes.
+
+Usage: vae-train --preset exact --validation 5000 -o runs/exact
+       python tools/make_digits.py runs/exact/model.pt
 """
 
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from vae_export import export_checkpoint
+from vae_train import checkpoint
 
 EMBEDDED = Path(__file__).parents[1] / "runtime" / "vae_runtime" / "models" / "digits.vae"
+# Of the 24 bits of a float32's significand these are cleared.
+CLEARED_BITS = 8
+
+
+def rounded(weights: Tensor) -> Tensor:
+    """Weights with the lowest bits of their significands rounded away; others as they are."""
+    if weights.dtype != torch.float32:
+        return weights
+    bits = weights.contiguous().view(torch.int32)
+    half = 1 << (CLEARED_BITS - 1)
+    mask = -1 << CLEARED_BITS
+    return ((bits + half) & mask).view(torch.float32)
 
 
 def main() -> None:
-    checkpoint = Path(sys.argv[1])
-    bundle_path, bundle = export_checkpoint(checkpoint, EMBEDDED, force=True)
+    state = checkpoint.load_state(Path(sys.argv[1]))
+    weights = {name: rounded(value) for name, value in state.weights.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.pt"
+        checkpoint.save_contents(path, replace(state, weights=weights).to_contents())
+        bundle_path, bundle = export_checkpoint(path, EMBEDDED, force=True)
     for variant in bundle.variants:
         print(f"{variant.name}: {variant.summary()}")
     print(bundle_path)

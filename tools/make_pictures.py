@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "examples" / "pictures"
 IMAGES = ROOT / "tests" / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
 # Positions among the test images.
-DIGITS = {"one": 2, "three": 30, "four": 4, "seven": 0}
-PHOTOGRAPHED = {"photo_seven": 0, "photo_three": 32, "photo_four": 6}
+DIGITS = {"one": 2, "three": 30, "eight": 61, "seven": 0}
+PHOTOGRAPHED = {"photo_seven": 0, "photo_three": 32, "photo_eight": 84}
 SCALE = 10
 
 

@@ -450,9 +450,10 @@ class VAE:
 
     def _place(self, z_or_label: ArrayLike) -> Float64:
         """A latent (D,), or the purest place of a label."""
-        if isinstance(z_or_label, str):
-            latent_labels.require_label(self.labels, z_or_label)
-            return np.array(latent_labels.purest_place(self.labels, z_or_label))
+        if isinstance(z_or_label, str | int):
+            label = str(z_or_label)
+            latent_labels.require_label(self.labels, label)
+            return np.array(latent_labels.purest_place(self.labels, label))
         return self._one_latent(z_or_label).astype(np.float64)
 
     def _one_latent(self, z: ArrayLike) -> Float32:

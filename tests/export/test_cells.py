@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vae_export.graphs import export_graph
+from vae_export.ort import open_session
 from vae_export.parity import BATCHES
 from vae_runtime.arrays import UInt8
 from vae_train.model import CellEncoder, build_vae

@@ -20,11 +20,15 @@ Pixels = NewType("Pixels", UInt8)
 def sheet(
     images: NDArray[np.floating], columns: int | None = None, *, scale: int = 1, gap: int = 0
 ) -> Pixels:
-    """Tiles in rows on black, (N, C, H, W) in [0, 1]; `columns` None makes it as square as it gets.
+    """Tiles in rows on black, (N, C, H, W) in [0, 1], or a single image (C, H, W).
+
+    `columns` None makes it as square as it gets.
 
     Each pixel becomes scale×scale, `gap` pixels lie between tiles. Raises ValueError without
     images, or for other channels than 1 and 3.
     """
+    if images.ndim == 3:
+        images = images[None]
     n, channels, height, width = images.shape
     if not n:
         raise ValueError("there are no images to show")

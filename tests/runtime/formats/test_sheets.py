@@ -35,3 +35,8 @@ def test_three_channels_become_rgb() -> None:
 def test_what_cannot_be_shown_is_a_value_error(shape: tuple[int, ...], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         sheet(np.zeros(shape, np.float32))
+
+
+def test_a_single_image_is_a_sheet_of_one() -> None:
+    image = np.array([[[0.0, 1.0]]], np.float32)
+    assert sheet(image).tolist() == [[0, 255]]

@@ -35,10 +35,13 @@ def rounded(weights: Tensor) -> Tensor:
 
 def main() -> None:
     state = checkpoint.load_state(Path(sys.argv[1]))
+    # What the model will meet are photographs of handwriting.
+    config = replace(state.config, fit="mnist")
     weights = {name: rounded(value) for name, value in state.weights.items()}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.pt"
-        checkpoint.save_contents(path, replace(state, weights=weights).to_contents())
+        embedded = replace(state, config=config, weights=weights)
+        checkpoint.save_contents(path, embedded.to_contents())
         bundle_path, bundle = export_checkpoint(path, EMBEDDED, force=True)
     for variant in bundle.variants:
         print(f"{variant.name}: {variant.summary()}")

@@ -62,14 +62,25 @@ def open_storage(source: BundleSource) -> BundleStorage:
     # Sessions are built later, perhaps when the process is in another folder.
     path = Path(source).absolute()
     if path.is_file():
+        _refuse_neighbors_of_a_bundle(path)
         return ZipStorage(path)
     if not path.exists() or source == "":
         raise BundleError(f"{source}: no such bundle")
     if not (path / MANIFEST).is_file():
+        inside = sorted(path.glob("*.vae"))
+        hint = f"; did you mean {inside[0]}?" if inside else ""
         raise BundleError(
-            f"{source}: not a bundle: a folder with a {MANIFEST} in it, or a zip of one"
+            f"{source}: not a bundle: a folder with a {MANIFEST} in it, or a zip of one{hint}"
         )
     return FolderStorage(path)
+
+
+def _refuse_neighbors_of_a_bundle(path: Path) -> None:
+    """Raise BundleError, with what was probably meant, for files that lie beside or in bundles."""
+    if path.name == MANIFEST:
+        raise BundleError(f"{path}: is a file of a bundle; give the bundle, {path.parent}")
+    if path.suffix == ".pt":
+        raise BundleError(f"{path}: is a checkpoint; make a bundle of it: vae-export {path}")
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,19 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = arguments[0]
+        if name not in COMMANDS:
+            # Only here: a right command doesn't need it.
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, COMMANDS, n=1)
+            if close:
+                context.fail(f"No such command {name!r}. Did you mean {close[0]!r}?")
+        return super().resolve_command(context, arguments)
+
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, entry.short_help) for name, entry in COMMANDS.items()]
         with formatter.section("Commands"):

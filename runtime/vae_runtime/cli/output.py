@@ -13,7 +13,6 @@ import numpy as np
 from vae_runtime.arrays import Float32
 from vae_runtime.cli.options import is_stdout
 from vae_runtime.cli.progress import ProgressLine
-from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import atomic_file, atomic_folder, merging_folder
 from vae_runtime.formats.npy import write_npy
 from vae_runtime.formats.pictures import PICTURE_SUFFIXES, save_picture
@@ -89,6 +88,8 @@ def write_columns(
 def write_picture(pixels: Pixels, output: Path) -> None:
     """Write one picture as PNG, or to stdout for -, and print its path."""
     if is_stdout(output):
+        if sys.stdout.isatty():
+            raise click.UsageError("a picture can't be shown here: send it to a file or a pipe")
         save_png(pixels, sys.stdout.buffer)
         return
     save_picture(pixels, output)
@@ -119,14 +120,19 @@ def _write_sheet(
     scale: int | None,
     gap: int,
 ) -> None:
-    if n > MAX_SHEET_TILES:
-        raise VAEError(
-            f"{output}: a sheet holds up to {MAX_SHEET_TILES} images, not {n}; use .npy or a folder"
-        )
+    require_sheet_holds(n, output)
     images = np.concatenate(list(chunks))
     if scale is None:
         scale = shown_scale(images, columns)
     write_picture(sheet(images, columns, scale=scale, gap=gap), output)
+
+
+def require_sheet_holds(n: int, output: Path) -> None:
+    """Raise UsageError for more images than a sheet holds; arrays and folders hold any number."""
+    if is_sheet(output) and n > MAX_SHEET_TILES:
+        raise click.UsageError(
+            f"{output}: a sheet holds up to {MAX_SHEET_TILES} images, not {n}; use .npy or a folder"
+        )
 
 
 def _write_folder(chunks: Iterable[Float32], n: int, output: Path, scale: int, force: bool) -> None:

@@ -101,3 +101,14 @@ def test_any_damage_to_a_zip_is_a_bundle_error_or_none(file: Path, data: st.Data
 def test_a_folder_is_still_a_folder(tmp_path: Path) -> None:
     shutil.copytree(TINY, tmp_path / "tiny.vae")
     assert vae_runtime.load(tmp_path / "tiny.vae", provider="cpu").path == tmp_path / "tiny.vae"
+
+
+def test_what_lies_beside_a_bundle_is_told_what_was_meant(tmp_path: Path) -> None:
+    shutil.copytree(TINY, tmp_path / "run" / "model.vae")
+    (tmp_path / "run" / "model.pt").write_bytes(b"PK")
+    with pytest.raises(BundleError, match=r"did you mean .*model.vae\?"):
+        vae_runtime.load(tmp_path / "run")
+    with pytest.raises(BundleError, match=r"is a checkpoint; make a bundle of it: vae-export"):
+        vae_runtime.load(tmp_path / "run" / "model.pt")
+    with pytest.raises(BundleError, match=r"is a file of a bundle; give the bundle, .*model.vae"):
+        vae_runtime.load(tmp_path / "run" / "model.vae" / "bundle.json")

@@ -143,7 +143,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (["sample", "--seed", 0, "-o", "a.xyz"], 2, "a.xyz: an output ends in"),
         (["sample", "--seed", 0, "-o", "absent/a.png"], 1, "absent/a.png: cannot be written"),
         (["sample", "--seed", 0, "-o", "absent/a.npy"], 1, "absent/a.npy: cannot be written"),
-        (["sample", "-n", 20000, "--seed", 0, "-o", "a.png"], 1, "a sheet holds up to"),
+        (["sample", "-n", 20000, "--seed", 0, "-o", "a.png"], 2, "a sheet holds up to"),
         (["grid", "-m", "absent.vae"], 1, "absent.vae: no such bundle"),
         (["grid", "--provider", "abacus"], 1, "no such provider"),
         (["grid", "--axes", "0,7"], 2, "latent dimensions"),
@@ -170,6 +170,8 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (["edit", "text.png"], 2, "--add"),
         (["score", "text.png", "--check"], 2, "--threshold"),
         (["nonsense"], 2, "No such command"),
+        (["gird"], 2, "No such command 'gird'. Did you mean 'grid'"),
+        (["grid", "-n", 150], 2, "a sheet holds up to 10000 images, not 22500"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_no_file(
@@ -362,3 +364,11 @@ def test_sheets_come_in_the_formats_that_pillow_has(
 def test_concepts_are_listed_as_json(vae_run: Run) -> None:
     listed = json.loads(vae_run("concepts", "--json").stdout)
     assert [item["label"] for item in listed] == list("0123456789")
+
+
+def test_blanks_of_a_text_are_black(vae_run: Run, tmp_path: Path) -> None:
+    vae_run("digits", "20 26", "--seed", 0, "-o", "text.npy")
+    images = np.load(tmp_path / "text.npy")
+    assert len(images) == 5
+    assert images[2].max() == 0
+    assert images[[0, 1, 3, 4]].max((1, 2, 3)).min() > 0.5

@@ -19,8 +19,10 @@ from vae_runtime.cli.options import (
 )
 from vae_runtime.cli.output import write_images
 from vae_runtime.errors import VAEError
+from vae_runtime.latent.labels import require_label
 
 MAX_COLUMN_SEED = 2**31
+BLANK = " "
 
 
 @click.command("digits")
@@ -57,7 +59,7 @@ def command(
 ) -> None:
     """Write a text in generated images of its characters.
 
-    One image per character, or per word where TEXT has spaces, for labels of several letters.
+    One image per character, a blank for each space; or one per word, where the words are labels.
 
     Example: vae-run digits 2026 --seed 1 -o year.png
     """
@@ -69,9 +71,14 @@ def command(
     labels = _labels_in(text, vae.labels)
     if not labels:
         raise click.UsageError("TEXT is empty")
+    for label in labels:
+        if label != BLANK:
+            require_label(vae.labels, label)
     rng = np.random.default_rng(drawn_seed(seed))
-    images = np.empty((rows, len(labels), *vae.image_shape), np.float32)
+    images = np.zeros((rows, len(labels), *vae.image_shape), np.float32)
     for column, label in enumerate(labels):
+        if label == BLANK:
+            continue
         column_seed = int(rng.integers(MAX_COLUMN_SEED))
         images[:, column] = vae.sample_label(label, rows, seed=column_seed, temperature=temperature)
     tiles = images.reshape(-1, *vae.image_shape)
@@ -81,6 +88,7 @@ def command(
 def _labels_in(text: str, known: Container[str]) -> list[str]:
     if text in known:
         return [text]
-    if " " in text:
-        return text.split()
+    words = text.split()
+    if len(words) > 1 and all(word in known for word in words):
+        return words
     return list(text)

@@ -18,7 +18,7 @@ from vae_runtime.cli.options import (
     output_option,
     scale_option,
 )
-from vae_runtime.cli.output import write_images, write_picture
+from vae_runtime.cli.output import require_sheet_holds, write_images, write_picture
 from vae_runtime.formats.sheets import sheet, shown_scale
 from vae_runtime.latent.places import axis_points
 
@@ -85,6 +85,7 @@ def command(
     """
     if quantiles and limits:
         raise click.UsageError("--quantiles and --limits exclude each other")
+    require_sheet_holds(cells * cells, output)
     vae = model.load()
     z = None if anchor is None else _anchor_latent(vae, anchor)
     cells_of_plane = vae.grid(cells, axes=axes, quantiles=quantiles, limits=limits, anchor=z)

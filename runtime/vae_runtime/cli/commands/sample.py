@@ -17,7 +17,7 @@ from vae_runtime.cli.options import (
     scale_option,
     seed_option,
 )
-from vae_runtime.cli.output import write_images
+from vae_runtime.cli.output import require_sheet_holds, write_images
 from vae_runtime.latent.labels import require_label
 
 
@@ -48,6 +48,7 @@ def command(
 
     Example: vae-run sample -n 16 --seed 0 -o samples.png
     """
+    require_sheet_holds(count * max(1, len(labels)), output)
     vae = model.load()
     if labels:
         for label in labels:

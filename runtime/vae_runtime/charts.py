@@ -36,6 +36,10 @@ GRID_LINE_COLOR = "#dddddd"
 TEXT_SIZE = 14
 TITLE_SIZE = 18
 LEGEND_LETTERS = 9
+# Pixels from the middle of a point to its edges, where there are few and where there are many.
+LARGE_RADIUS = 3
+SMALL_RADIUS = 1
+MAX_LARGE_POINTS = 500
 LEGEND_LINE = 22
 
 # Around a grid with axes, in pixels.
@@ -117,8 +121,9 @@ def scatter(
     chart = _Chart(x=(-reach, reach), y=(-reach, reach))
     chart.draw_axes(f"z[{axes[0]}]", f"z[{axes[1]}]")
     colors = _colors(sorted_labels(labels))
+    radius = SMALL_RADIUS if len(points) > MAX_LARGE_POINTS else LARGE_RADIUS
     for (x, y), label in zip(points.tolist(), labels, strict=True):
-        chart.draw_point(x, y, colors[str(label)])
+        chart.draw_point(x, y, colors[str(label)], radius)
     if len(colors) > 1:
         chart.draw_legend(colors)
     return chart.pixels()
@@ -173,10 +178,10 @@ class _Chart:
         text = _Text(self.draw, "black", _font(TITLE_SIZE))
         text.write(((LEFT + RIGHT) / 2, TOP - 14), title, anchor="ms")
 
-    def draw_point(self, x: float, y: float, color: str) -> None:
+    def draw_point(self, x: float, y: float, color: str, radius: int) -> None:
         center_x = self.x.pixel(x)
         center_y = self.y.pixel(y)
-        box = (center_x - 1, center_y - 1, center_x + 1, center_y + 1)
+        box = (center_x - radius, center_y - radius, center_x + radius, center_y + radius)
         self.draw.rectangle(box, fill=color)
 
     def draw_line(self, values: Sequence[float], color: str) -> None:

@@ -168,6 +168,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (["decode", "text.png"], 1, "latent files end in"),
         (["digits", "20x6", "--seed", 0], 2, "no label 'x'"),
         (["edit", "text.png"], 2, "--add"),
+        (["edit", "text.png", "--add", "4", "--remove", "4"], 2, "nothing would change"),
         (["score", "text.png", "--check"], 2, "--threshold"),
         (["nonsense"], 2, "No such command"),
         (["gird"], 2, "No such command 'gird'. Did you mean 'grid'"),

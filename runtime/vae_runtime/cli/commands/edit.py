@@ -53,6 +53,8 @@ def command(
     """
     if concept and (add or remove):
         raise click.UsageError("--concept excludes --add and --remove")
+    if add and add == remove:
+        raise click.UsageError(f"--add {add} --remove {remove}: nothing would change")
     if not (concept or add or remove):
         raise click.UsageError("say what to change with --add, --remove or --concept")
     vae = model.load()

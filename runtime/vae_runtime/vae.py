@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from vae_runtime.bundle import (
     BundleStorage,
     Fit,
     Label,
-    Preprocess,
     Variant,
     read_bundle,
 )
@@ -29,7 +27,7 @@ from vae_runtime.engine.precision import Precision, choose_precision
 from vae_runtime.engine.providers import CPU, Provider, resolve
 from vae_runtime.engine.session import BundleGraph
 from vae_runtime.formats.pictures import save_picture
-from vae_runtime.formats.sheets import Pixels, sheet, shown_scale
+from vae_runtime.formats.sheets import Pixels, sheet
 from vae_runtime.latent import labels as latent_labels
 from vae_runtime.latent import likelihood, places
 from vae_runtime.sources import ImageSource, images_from
@@ -136,12 +134,7 @@ class VAE:
     def __enter__(self) -> VAE:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -218,10 +211,7 @@ class VAE:
         `reconstruct`, `edit`, `score` and `learn_concept` take all of that too. Raises VAEError
         for a file that is missing or no image, ValueError and TypeError for arrays that don't fit.
         """
-        own = self.bundle.preprocess
-        preprocess = Preprocess(
-            fit=own.fit if fit is None else fit, invert=own.invert if invert is None else invert
-        )
+        preprocess = self.bundle.preprocess.changed(fit, invert)
         return images_from(source, self.image_shape, preprocess)
 
     def show(
@@ -409,8 +399,6 @@ class VAE:
             # A grid (rows, columns, C, H, W) keeps its columns.
             columns = tiles.shape[1]
         tiles = tiles.reshape(-1, *self.image_shape)
-        if scale is None:
-            scale = shown_scale(tiles, columns)
         return sheet(tiles, columns, scale=scale, gap=1)
 
     def _graphs(self, provider: Provider) -> tuple[BundleGraph, BundleGraph]:

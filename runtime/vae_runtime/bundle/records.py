@@ -124,6 +124,13 @@ class Preprocess:
         if self.fit not in FITS:
             raise ValueError(f"the fit {self.fit!r} is not one of {', '.join(FITS)}")
 
+    def changed(self, fit: Fit | None, invert: bool | None) -> Preprocess:
+        """The same but for what isn't None. Raises ValueError for an unknown fit."""
+        return Preprocess(
+            fit=self.fit if fit is None else fit,
+            invert=self.invert if invert is None else invert,
+        )
+
 
 @dataclass(frozen=True, repr=False)
 class Bundle:

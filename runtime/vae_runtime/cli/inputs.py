@@ -48,8 +48,8 @@ class PreprocessOptions:
 
     def open(self, vae: VAE, paths: Sequence[Path], limit: int | None = None) -> ImageReader:
         """The images of files and folders, of each at most `limit`, as `vae` takes them."""
-        own = vae.bundle.preprocess
-        preprocess = Preprocess(fit=self.fit or own.fit, invert=self.invert or own.invert)
+        # --invert can only be given: without it the bundle's own way stays.
+        preprocess = vae.bundle.preprocess.changed(self.fit, self.invert or None)
         return ImageReader(vae, paths, preprocess, self.strict, limit)
 
 

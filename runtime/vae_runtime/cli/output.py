@@ -17,7 +17,7 @@ from vae_runtime.formats.files import atomic_file, atomic_folder, merging_folder
 from vae_runtime.formats.npy import write_npy
 from vae_runtime.formats.pictures import PICTURE_SUFFIXES, save_picture
 from vae_runtime.formats.png import save_png, write_png
-from vae_runtime.formats.sheets import Pixels, sheet, shown_scale
+from vae_runtime.formats.sheets import Pixels, sheet
 
 MAX_SHEET_TILES = 10_000
 
@@ -74,8 +74,6 @@ def write_columns(
     rows = np.stack(list(columns.values()), 1)
     tiles = rows.reshape(-1, *rows.shape[2:])
     width = len(columns) * min(repeats, len(rows))
-    if scale is None:
-        scale = shown_scale(tiles, width)
     pixels = sheet(tiles, width, scale=scale, gap=1)
     if captions:
         # Pillow, which draws the text, takes 10 ms to load.
@@ -122,8 +120,6 @@ def _write_sheet(
 ) -> None:
     require_sheet_holds(n, output)
     images = np.concatenate(list(chunks))
-    if scale is None:
-        scale = shown_scale(images, columns)
     write_picture(sheet(images, columns, scale=scale, gap=gap), output)
 
 

@@ -172,10 +172,8 @@ CALLS = {
 
 def _preprocess(query: Mapping[str, str], default: Preprocess) -> Preprocess:
     """What the query asks for; where it doesn't, the bundle's own."""
-    invert = default.invert
-    if "invert" in query:
-        invert = query["invert"] == "1"
-    return Preprocess(cast(Fit, query.get("fit", default.fit)), invert)
+    invert = query["invert"] == "1" if "invert" in query else None
+    return default.changed(cast(Fit | None, query.get("fit")), invert)
 
 
 def _fields(body: bytes) -> dict[str, Any]:

@@ -187,7 +187,7 @@ def _drawing(darkness: Float32) -> Drawing | None:
     least = threshold / 2
     scaled = np.clip((darkness - least) / max(full - least, 1e-6), 0, 1)
     # The strokes' soft edges lie just outside the mask.
-    ink: Float32 = np.where(_grown(chosen, SOFT_EDGE_PIXELS), scaled, 0).astype(np.float32)
+    ink: Float32 = np.where(dilated(chosen, SOFT_EDGE_PIXELS), scaled, 0).astype(np.float32)
     cropped = _cropped(ink)
     if cropped is None:
         return None
@@ -195,7 +195,7 @@ def _drawing(darkness: Float32) -> Drawing | None:
 
 
 def _measured_halo(darkness: Float32, drawing: Mask) -> float:
-    outside = _grown(drawing, 3 * SOFT_EDGE_PIXELS) & ~_grown(drawing, 2 * SOFT_EDGE_PIXELS)
+    outside = dilated(drawing, 3 * SOFT_EDGE_PIXELS) & ~dilated(drawing, 2 * SOFT_EDGE_PIXELS)
     if not outside.any():
         return 1.0
     return float(np.quantile(darkness[outside], 0.75) / np.median(darkness[drawing]))
@@ -223,7 +223,7 @@ def _main_drawing(darkness: Float32, mask: Mask) -> Mask | None:
     """The part of the mask with most ink and what belongs to it; None for an empty mask."""
     height, width = mask.shape
     small_mask = np.asarray(_reduced(_picture(mask), PARTS_SIDE)) > 255 // 4
-    labels = connected_parts(_grown(small_mask, JOIN_PIXELS))
+    labels = connected_parts(dilated(small_mask, JOIN_PIXELS))
     if not labels.any():
         return None
     small_height, small_width = small_mask.shape
@@ -295,11 +295,6 @@ def _cropped(ink: Float32) -> Float32 | None:
         return None
     top, bottom, left, right = _box(visible)
     return ink[top : bottom + 1, left : right + 1]
-
-
-def _grown(mask: Mask, pixels: int) -> Mask:
-    """The mask and everything within `pixels` of it."""
-    return dilated(mask, pixels)
 
 
 def _picture(mask: Mask) -> Image.Image:

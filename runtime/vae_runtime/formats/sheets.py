@@ -18,13 +18,16 @@ Pixels = NewType("Pixels", UInt8)
 
 
 def sheet(
-    images: NDArray[np.floating], columns: int | None = None, *, scale: int = 1, gap: int = 0
+    images: NDArray[np.floating],
+    columns: int | None = None,
+    *,
+    scale: int | None = 1,
+    gap: int = 0,
 ) -> Pixels:
     """Tiles in rows on black, (N, C, H, W) in [0, 1], or a single image (C, H, W).
 
-    `columns` None makes it as square as it gets.
-
-    Each pixel becomes scale×scale, `gap` pixels lie between tiles. Raises ValueError without
+    `columns` None makes it as square as it gets. Each pixel becomes scale×scale, `scale` None makes
+    the sheet some 600 pixels wide; `gap` pixels lie between tiles. Raises ValueError without
     images, or for other channels than 1 and 3.
     """
     if images.ndim == 3:
@@ -36,6 +39,8 @@ def sheet(
         raise ValueError(f"an image of {channels} channels cannot be shown; 1 and 3 can")
     columns = min(n, columns or math.ceil(math.sqrt(n)))
     rows = math.ceil(n / columns)
+    if scale is None:
+        scale = max(1, SHOWN_PIXELS // max(1, columns * width))
     canvas_height = rows * (height + gap) - gap
     canvas_width = columns * (width + gap) - gap
     canvas = np.zeros((channels, canvas_height, canvas_width), np.uint8)
@@ -48,14 +53,6 @@ def sheet(
     if channels == 1:
         return Pixels(canvas[0])
     return Pixels(np.ascontiguousarray(canvas.transpose(1, 2, 0)))
-
-
-def shown_scale(images: NDArray[np.floating], columns: int | None = None) -> int:
-    """The scale at which a sheet of images (N, C, H, W) is some 600 pixels wide."""
-    n = len(images)
-    columns = min(n, columns or math.ceil(math.sqrt(n)))
-    width: int = columns * images.shape[3]
-    return max(1, SHOWN_PIXELS // max(1, width))
 
 
 def require_pixels(pixels: Any) -> None:

@@ -19,7 +19,7 @@ from vae_runtime.cli.options import (
     scale_option,
 )
 from vae_runtime.cli.output import require_sheet_holds, write_images, write_picture
-from vae_runtime.formats.sheets import sheet, shown_scale
+from vae_runtime.formats.sheets import sheet
 from vae_runtime.latent.places import axis_points
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def command(
     from vae_runtime.charts import with_axes
 
     points = axis_points(cells, quantiles, limits)
-    tiles = sheet(images, cells, scale=scale or shown_scale(images, cells))
+    tiles = sheet(images, cells, scale=scale)
     rows = points if is_book_order else points[::-1]
     write_picture(with_axes(tiles, points.tolist(), rows.tolist(), axes), output)
 

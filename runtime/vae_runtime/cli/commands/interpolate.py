@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vae_runtime.arrays import Float32
 from vae_runtime.cli.inputs import ImageOptions, image_options
@@ -22,7 +24,6 @@ from vae_runtime.cli.options import (
 from vae_runtime.cli.output import announce, is_sheet, write_images
 from vae_runtime.formats.latents import read_latents
 from vae_runtime.formats.npy import load_numpy
-from vae_runtime.latent.labels import purest_place, require_label
 from vae_runtime.latent.places import PATH_MODES, PathMode
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def command(
     vae = model.load()
     if (start is None) != (end is None) or (start is None) == (not images.images):
         raise click.UsageError("give images, a latent file, or labels by --from and --to")
-    ends = _label_places(vae, start, end) if start and end else _ends(vae, images)
+    ends: Sequence[ArrayLike] = [start, end] if start and end else list(_latents(vae, images))
     if len(ends) < 2:
         raise click.UsageError(f"a path needs two ends; {images.images[0]} gives {len(ends)}")
     paths = [vae.interpolate(first, last, steps, mode=mode) for first, last in pairwise(ends)]
@@ -93,16 +94,7 @@ def command(
     write_images([frames], frames.shape, output, columns=steps, scale=scale, force=force)
 
 
-def _label_places(vae: VAE, start: str, end: str) -> Float32:
-    """The places (2, D) where images look most like two labels."""
-    places = []
-    for label in (start, end):
-        require_label(vae.labels, label)
-        places.append(purest_place(vae.labels, label))
-    return np.array(places, np.float32)
-
-
-def _ends(vae: VAE, images: ImageOptions) -> Float32:
+def _latents(vae: VAE, images: ImageOptions) -> Float32:
     """The latents (N, D) between which paths run."""
     paths = images.images
     if len(paths) == 1 and _holds_latents(paths[0], vae.latent_dim):

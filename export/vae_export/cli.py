@@ -2,49 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import click
-import numpy as np
 
 from vae_export import parity
-from vae_export.api import export_checkpoint
-from vae_export.factory import export_factory
-from vae_runtime.arrays import Float32, ImageShape
-from vae_runtime.bundle import Bundle, Preprocess, Variant
+from vae_export.adapters import SPREADS, Hints, ImageRange, Spread
+from vae_export.api import source_of_checkpoint
+from vae_export.calibration import FOLDER_LABELS, read_calibration, read_labelled
+from vae_export.cli_values import parse_encoder_outputs, parse_image_range, parse_image_shape
+from vae_export.foreign import Description, source_of_modules
+from vae_export.loading import LoadedVAE, is_library_folder, load_vae
+from vae_export.pipeline import WriteOptions, write_bundle
+from vae_export.source import ExportSource
+from vae_runtime.arrays import ImageShape
+from vae_runtime.bundle import FITS, LIKELIHOODS, Fit, LikelihoodName, Preprocess, Variant
 from vae_runtime.console import CONTEXT_SETTINGS
-from vae_runtime.errors import VAEError
-from vae_runtime.formats.images import image_files_in, read_images
 from vae_train.checkpoint import load_checkpoint
 
-MIN_CALIBRATION_IMAGES = 16
 
+@dataclass(frozen=True, kw_only=True)
+class ForeignOptions:
+    """What can be said of a VAE that vae-train didn't make; None is found out."""
 
-@dataclass(frozen=True)
-class ExportOptions:
-    """The options that a checkpoint and a factory share."""
+    weights: Path | None
+    image_shape: ImageShape | None
+    latent_dim: int | None
+    image_range: ImageRange | None
+    spread: Spread | None
+    encoder_outputs: tuple[str | int, str | int] | None
+    likelihood: LikelihoodName | None
+    fit: Fit | None
+    invert: bool
+    labels: Path | None
+    trust: bool
 
-    output: Path | None
-    precisions: tuple[str, ...]
-    tolerance: float
-    calibration: Path | None
-    force: bool
-    as_zip: bool
-    with_card: bool
-
-
-def parse_image_shape(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> ImageShape | None:
-    """Read C,H,W. Raises click.BadParameter for anything else."""
-    if value is None:
-        return None
-    parts = value.split(",")
-    if len(parts) != 3 or not all(part.isdigit() and int(part) for part in parts):
-        raise click.BadParameter(f"{value!r} is not three positive numbers, channels,height,width")
-    channels, height, width = map(int, parts)
-    return channels, height, width
+    def given(self) -> list[str]:
+        """The options that were given, as they are written."""
+        names = []
+        for name, value in vars(self).items():
+            if value:
+                names.append("--" + name.replace("_", "-"))
+        return names
 
 
 @click.command(context_settings=CONTEXT_SETTINGS)
@@ -73,128 +75,143 @@ def parse_image_shape(
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
-    help="Images for int8, in place of a checkpoint's.",
+    help="Images for int8 and scores, in place of a checkpoint's.",
 )
 @click.option(
-    "--weights", type=click.Path(path_type=Path), help="For a factory: a file with its state_dict."
+    "--weights", type=click.Path(path_type=Path), help="For a factory: a file with its weights."
 )
 @click.option(
-    "--image-shape", callback=parse_image_shape, metavar="C,H,W", help="For a factory: C,H,W."
+    "--image-shape",
+    callback=parse_image_shape,
+    metavar="C,H,W",
+    help="Of a foreign model, where its library doesn't say.",
 )
-@click.option("--latent-dim", type=click.IntRange(1), help="For a factory.")
+@click.option("--latent-dim", type=click.IntRange(1), help="Checked against what is found.")
+@click.option(
+    "--image-range",
+    callback=parse_image_range,
+    metavar="LOW,HIGH",
+    help="What a foreign model calls black and white, such as -1,1; default: found.",
+)
+@click.option(
+    "--spread",
+    type=click.Choice(SPREADS),
+    help="What its encoder gives beside the mean; default: by its name, else log_var.",
+)
+@click.option(
+    "--encoder-outputs",
+    callback=parse_encoder_outputs,
+    metavar="MEAN,LOG_VAR",
+    help="Names or positions of the two in what its encoder returns; default: found.",
+)
+@click.option(
+    "--likelihood",
+    type=click.Choice(LIKELIHOODS),
+    help="What it was trained with; gaussian is measured on --calibration.",
+)
+@click.option("--fit", type=click.Choice(FITS), help="How pictures are brought to its size.")
+@click.option("--invert", is_flag=True, help="Pictures are inverted for it.")
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help=f"Labels of --calibration: IDX, .npy, text, or the word {FOLDER_LABELS}.",
+)
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="Run the code that a pickled model holds; only for files whose origin you trust.",
+)
 @click.option("--zip", "as_zip", is_flag=True, help="Write one file in place of a folder.")
 @click.option(
     "--card", "with_card", is_flag=True, help="Add a README.md, as the Hugging Face Hub reads it."
 )
 @click.option("--force", is_flag=True, help="Replace an existing bundle.")
 @click.version_option(package_name="vae-edge")
-def command(
-    source: str,
-    output: Path | None,
-    precisions: tuple[str, ...],
-    tolerance: float,
-    calibration: Path | None,
-    weights: Path | None,
-    image_shape: ImageShape | None,
-    latent_dim: int | None,
-    as_zip: bool,
-    with_card: bool,
-    force: bool,
-) -> None:
-    """Export a checkpoint of vae-train to a bundle for vae-run.
+def command(source: str, output: Path | None, calibration: Path | None, **settings: Any) -> None:
+    """Export a VAE to a bundle for vae-run.
 
-    SOURCE is model.pt, or package.module:factory for a torch module with encode and decode methods.
+    SOURCE is model.pt of vae-train; package.module:factory for anybody's torch module; a folder
+    that pythae or diffusers saved; or, with --trust, a file with a whole pickled module.
 
     Example: vae-export runs/digits/model.pt -o digits.vae
     """
-    options = ExportOptions(
-        output=output,
-        precisions=precisions,
-        tolerance=tolerance,
-        calibration=calibration,
-        force=force,
-        as_zip=as_zip,
-        with_card=with_card,
-    )
-    if ":" in source and not Path(source).exists():
-        target, bundle = _export_factory(source, weights, image_shape, latent_dim, options)
-    elif weights or image_shape or latent_dim:
+    options = WriteOptions(**_settings_of(WriteOptions, settings))
+    foreign = ForeignOptions(**_settings_of(ForeignOptions, settings))
+    findings: list[str] = []
+    if _is_foreign(source, foreign):
+        exported = _foreign_source(source, foreign, calibration, findings)
+        target = output or Path(Path(source.rpartition(":")[2]).stem + ".vae")
+    elif foreign.given():
         raise click.UsageError(
-            "--weights, --image-shape and --latent-dim are for a factory, not for a checkpoint"
+            f"{', '.join(foreign.given())}: for a factory or a library's folder, not for a "
+            "checkpoint"
         )
     else:
-        target, bundle = _export_checkpoint(source, options)
+        exported = _checkpoint_source(Path(source), calibration)
+        target = output or Path(source).with_suffix(".vae")
+    bundle = write_bundle(exported, target, options)
+    for line in findings:
+        click.echo(line)
     click.echo(parity.table({variant.name: variant.parity for variant in bundle.variants}))
     for variant in bundle.variants:
         click.echo(f"{variant.name:<8} {_summary(variant)}")
     click.echo(target)
 
 
-def _export_factory(
-    factory: str,
-    weights: Path | None,
-    image_shape: ImageShape | None,
-    latent_dim: int | None,
-    options: ExportOptions,
-) -> tuple[Path, Bundle]:
-    if image_shape is None or latent_dim is None:
-        raise click.UsageError("a factory needs --image-shape and --latent-dim")
-    target = options.output
-    if target is None:
-        _, _, function_name = factory.partition(":")
-        target = Path(function_name + ".vae")
+def _settings_of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the command line's values that are fields of a dataclass."""
+    names = [field.name for field in fields(kind)]
+    return {name: settings[name] for name in names}
+
+
+def _is_foreign(source: str, foreign: ForeignOptions) -> bool:
+    path = Path(source)
+    is_factory = ":" in source and not path.exists()
+    return is_factory or is_library_folder(path) or (path.is_file() and foreign.trust)
+
+
+def _foreign_source(
+    source: str, foreign: ForeignOptions, calibration: Path | None, findings: list[str]
+) -> ExportSource:
+    loaded = load_vae(source, foreign.weights, trust=foreign.trust)
+    findings += loaded.findings
+    description = _description(loaded, foreign, calibration)
+    return source_of_modules(loaded.modules, description, findings.append)
+
+
+def _description(
+    loaded: LoadedVAE, foreign: ForeignOptions, calibration: Path | None
+) -> Description:
+    image_shape = foreign.image_shape or loaded.image_shape
+    if image_shape is None:
+        raise click.UsageError("this model needs --image-shape: nothing says how large images are")
+    preprocess = Preprocess().changed(foreign.fit, foreign.invert)
     images = None
-    if options.calibration is not None:
-        images = _read_calibration(options.calibration, image_shape, Preprocess())
-    bundle = export_factory(
-        factory,
-        weights,
-        image_shape,
-        latent_dim,
-        target,
-        precisions=options.precisions,
+    labels = None
+    if foreign.labels is not None:
+        if calibration is None:
+            raise click.UsageError("--labels are of the images of --calibration")
+        images, labels = read_labelled(calibration, foreign.labels, image_shape, preprocess)
+    elif calibration is not None:
+        images = read_calibration(calibration, image_shape, preprocess)
+    return Description(
+        image_shape=image_shape,
+        latent_dim=foreign.latent_dim,
+        hints=Hints(foreign.image_range, foreign.spread, foreign.encoder_outputs),
+        likelihood=foreign.likelihood,
+        told_likelihood=loaded.likelihood,
+        preprocess=preprocess,
         images=images,
-        tolerance=options.tolerance,
-        force=options.force,
-        as_zip=options.as_zip,
-        with_card=options.with_card,
+        labels=labels,
     )
-    return target, bundle
 
 
-def _export_checkpoint(checkpoint: str, options: ExportOptions) -> tuple[Path, Bundle]:
+def _checkpoint_source(checkpoint: Path, calibration: Path | None) -> ExportSource:
     images = None
-    if options.calibration is not None:
+    if calibration is not None:
         config = load_checkpoint(checkpoint).config
-        preprocess = Preprocess(config.fit)
-        images = _read_calibration(options.calibration, config.image_shape, preprocess)
-    return export_checkpoint(
-        checkpoint,
-        options.output,
-        precisions=options.precisions,
-        tolerance=options.tolerance,
-        calibration=images,
-        force=options.force,
-        as_zip=options.as_zip,
-        with_card=options.with_card,
-    )
-
-
-def _read_calibration(path: Path, image_shape: ImageShape, preprocess: Preprocess) -> Float32:
-    """Images (N, C, H, W) to calibrate on, of a folder as many as are used, from all over it."""
-    from vae_export.int8.variant import CALIBRATION_IMAGES, spread_out
-
-    paths = [path]
-    if path.is_dir():
-        found = image_files_in(path)
-        paths = [found[i] for i in spread_out(len(found), CALIBRATION_IMAGES)]
-    images = [named.image for named in read_images(paths, image_shape, preprocess)]
-    if len(images) < MIN_CALIBRATION_IMAGES:
-        raise VAEError(
-            f"{path}: int8 needs at least {MIN_CALIBRATION_IMAGES} images for calibration, "
-            f"not {len(images)}"
-        )
-    return np.stack(images)
+        images = read_calibration(calibration, config.image_shape, Preprocess(config.fit))
+    return source_of_checkpoint(checkpoint, images)
 
 
 def _summary(variant: Variant) -> str:

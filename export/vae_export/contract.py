@@ -33,7 +33,7 @@ def require_contract(
     `outputs` maps their names to their shapes without the batch. Raises VAEError naming the module,
     the sub-module at fault and the reason when it fails or returns anything else.
     """
-    values = as_list(_run(module, inputs))
+    values = as_list(run_module(module, inputs))
     name = module_name(module)
     if len(values) != len(outputs) or not all(isinstance(value, Tensor) for value in values):
         kinds = ", ".join(type(value).__name__ for value in values)
@@ -43,7 +43,11 @@ def require_contract(
     return values
 
 
-def _run(module: nn.Module, inputs: Tensor) -> Any:
+def run_module(module: nn.Module, inputs: Tensor) -> Any:
+    """What `module` returns for `inputs` (N, …).
+
+    Raises VAEError naming the module, the sub-module at fault and the reason when it fails.
+    """
     with torch.no_grad(), _tracking_submodules(module) as running:
         try:
             return module(inputs)

@@ -1,110 +1,73 @@
-"""Exporting somebody else's VAE: a factory named on the command line that makes a torch module."""
+"""Somebody's VAE by the name of a factory on the command line, `package.module:factory`."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import pickle
+import io
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from vae_export.api import export_bundle
-from vae_runtime.arrays import Float32, ImageShape
-from vae_runtime.bundle import Bundle
+from vae_export.torch_modules import first_line
 from vae_runtime.errors import VAEError
 
-METHODS = ("encode", "decode")
-# How much of torch's list of keys that don't fit is shown.
-MAX_REASON_CHARACTERS = 300
-# What torch raises for files that hold something else.
-BAD_STATE_DICT = (
-    RuntimeError,
-    pickle.UnpicklingError,
-    EOFError,
-    TypeError,
-    AttributeError,
-    ValueError,
-)
+Modules = tuple[nn.Module, ...]
 
 
-class VAEMethod(nn.Module):
-    """One method of a VAE as a module of its own."""
+def make_modules(factory: str) -> Modules:
+    """What `package.module:factory` gives: one whole VAE, or a pair of encoder and decoder.
 
-    def __init__(self, vae: nn.Module, method: str) -> None:
-        super().__init__()
-        self.vae = vae
-        self.method = method
-        self.exported_as = f"{type(vae).__name__}.{method}"
-
-    def forward(self, x: Tensor) -> Any:
-        return getattr(self.vae, self.method)(x)
-
-
-def export_factory(
-    factory: str,
-    weights: Path | None,
-    image_shape: ImageShape,
-    latent_dim: int,
-    output: Path,
-    *,
-    precisions: Sequence[str] = ("fp32",),
-    images: Float32 | None = None,
-    tolerance: float,
-    force: bool,
-    as_zip: bool = False,
-    with_card: bool = False,
-) -> Bundle:
-    """Export what `package.module:factory` makes, with the state_dict in `weights` loaded into it.
-
-    The factory takes no arguments and returns a torch.nn.Module with `encode` and `decode` methods.
-    Raises VAEError.
+    The factory takes no arguments; a module object in its place is taken as it is. Raises VAEError
+    with the reason where it cannot be imported or called, or gives something else.
     """
-    vae = _make(factory)
-    if weights is not None:
-        _load(vae, weights)
-    return export_bundle(
-        VAEMethod(vae, "encode"),
-        VAEMethod(vae, "decode"),
-        image_shape=image_shape,
-        latent_dim=latent_dim,
-        output=output,
-        precisions=precisions,
-        images=images,
-        tolerance=tolerance,
-        force=force,
-        as_zip=as_zip,
-        with_card=with_card,
-    )
-
-
-def _make(factory: str) -> nn.Module:
     module_name, _, function_name = factory.partition(":")
-    # Modules of the current folder are found, as `python -m` finds them.
+    with _as_a_script_expects_it(factory, module_name):
+        made = _attribute(importlib.import_module(module_name), function_name)
+        if not isinstance(made, nn.Module):
+            made = made()
+    modules = made if isinstance(made, tuple | list) else (made,)
+    if len(modules) not in (1, 2) or not all(isinstance(item, nn.Module) for item in modules):
+        raise VAEError(
+            f"{factory}: gives a {type(made).__name__}; a torch.nn.Module, or a pair of them "
+            "(encoder, decoder), was expected"
+        )
+    return tuple(modules)
+
+
+def _attribute(module: Any, name: str) -> Any:
+    for part in name.split("."):
+        module = getattr(module, part)
+    return module
+
+
+@contextlib.contextmanager
+def _as_a_script_expects_it(factory: str, module_name: str) -> Iterator[None]:
+    """Modules of the current folder are found, as `python -m` finds them.
+
+    A script that reads its command line while it is imported finds none, for ours isn't meant for
+    it. Whatever it raises becomes one line.
+    """
+    arguments = sys.argv
+    sys.argv = [module_name]
     sys.path.insert(0, "")
     try:
-        vae = getattr(importlib.import_module(module_name), function_name)()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise VAEError(f"{factory}: cannot be called: {error}") from error
-    finally:
-        sys.path.remove("")
-    has_methods = all(callable(getattr(vae, method, None)) for method in METHODS)
-    if not isinstance(vae, nn.Module) or not has_methods:
+        with contextlib.redirect_stderr(io.StringIO()) as printed:
+            yield
+    except SystemExit as error:
+        lines = printed.getvalue().strip().splitlines()
+        reason = lines[-1] if lines else f"it ended the program with {error.code}"
         raise VAEError(
-            f"{factory}: gives a {type(vae).__name__}; a torch.nn.Module with encode and decode "
-            "was expected"
-        )
-    return vae
-
-
-def _load(vae: nn.Module, weights: Path) -> None:
-    if not weights.is_file():
-        raise VAEError(f"{weights}: no such file")
-    try:
-        vae.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    except BAD_STATE_DICT as error:
-        reason = " ".join(str(error).split())[:MAX_REASON_CHARACTERS]
-        raise VAEError(f"{weights}: not a state_dict of this module: {reason}") from None
+            f"{factory}: {module_name} runs as a script when it is imported: {reason}; put that "
+            'under if __name__ == "__main__"'
+        ) from None
+    except Exception as error:
+        raise VAEError(
+            f"{factory}: cannot be called: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    finally:
+        sys.argv = arguments
+        sys.path.remove("")
+    sys.stderr.write(printed.getvalue())

@@ -134,6 +134,10 @@ def _require_dynamic_batch(name: str, model: onnx.ModelProto) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Turn torch's own warnings and log lines off, and back to what they were afterwards."""
+    # A distribution that checks its arguments looks at values, which no graph can.
+    distributions = torch.distributions.Distribution
+    checks_arguments = distributions._validate_args
+    distributions.set_default_validate_args(False)
     loggers = [logging.getLogger(name) for name in NOISY_LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -143,6 +147,7 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        distributions.set_default_validate_args(checks_arguments)
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 

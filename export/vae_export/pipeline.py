@@ -47,6 +47,17 @@ SPEED_BATCH = 16
 SCORE_QUANTILES = (0.001, 0.01, 0.05)
 
 
+@dataclass(frozen=True, kw_only=True)
+class WriteOptions:
+    """How a bundle is written; see `vae_export.api`."""
+
+    precisions: tuple[str, ...] = ("fp32",)
+    tolerance: float = parity.TOLERANCE
+    force: bool = False
+    as_zip: bool = False
+    with_card: bool = False
+
+
 @dataclass(frozen=True)
 class Probes:
     """Inputs (256, …) of the proof, and what torch makes of them."""
@@ -57,29 +68,21 @@ class Probes:
     decoder: parity.Expected
 
 
-def write_bundle(
-    source: ExportSource,
-    output: Path,
-    *,
-    precisions: Sequence[str] = ("fp32",),
-    tolerance: float,
-    force: bool,
-    as_zip: bool = False,
-    with_card: bool = False,
-) -> Bundle:
+def write_bundle(source: ExportSource, output: Path, options: WriteOptions) -> Bundle:
     """Write the bundle `output`, a folder or a zip file, and return its records.
 
     Raises VAEError when the modules break the contract, when a graph differs from torch by more
-    than `tolerance`, when int8 costs too much, or when `output` exists and `force` is false.
+    than the tolerance, when int8 costs too much, or when `output` exists and isn't to be replaced.
     """
-    with _new_output(output, force, as_zip) as folder:
+    with _new_output(output, options.force, options.as_zip) as folder:
+        tolerance = options.tolerance
         probes = _run_torch(source)
         portable = _write_portable(source, folder, probes, tolerance)
         variants = [portable]
         for_cpu = _write_cpu_decoder_if_faster(folder, portable, probes, tolerance)
         if for_cpu is not None:
             variants.append(for_cpu)
-        if "int8" in precisions:
+        if "int8" in options.precisions:
             variants.append(_write_int8(source, folder, portable, for_cpu or portable))
         write_check(folder, source, probes.images[:CHECK_COUNT], probes.z[-CHECK_COUNT:])
         bundle = _describe(source, variants)
@@ -88,7 +91,7 @@ def write_bundle(
         bundle = _measure_scores(source, folder, bundle)
         require_within_budget(bundle)
         write_manifest(folder, bundle)
-        if with_card:
+        if options.with_card:
             (folder / CARD_FILE).write_text(card_text(bundle), "utf-8")
         with vae_runtime.load(folder, provider="cpu") as vae:
             vae.check()
@@ -140,7 +143,9 @@ def _run_torch(source: ExportSource) -> Probes:
     is_within_range = float(decoded.min()) >= 0 and float(decoded.max()) <= 1
     if not is_within_range:
         raise VAEError(
-            f"{module_name(source.decoder)}: its images must lie in [0, 1]; end it with a sigmoid"
+            f"{module_name(source.decoder)}: its images reach from {float(decoded.min()):.3g} to "
+            f"{float(decoded.max()):.3g} and must lie in [0, 1]: name the range that it was "
+            "trained on with --image-range (image_range=), or end it with a sigmoid"
         )
     return Probes(
         images=images,

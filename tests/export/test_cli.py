@@ -41,7 +41,7 @@ def test_options_of_a_factory_are_refused_for_a_checkpoint(
 ) -> None:
     status, line = one_line(main, checkpoint, "--latent-dim", 3)
     assert status == 2
-    assert "--latent-dim are for a factory" in line
+    assert "--latent-dim: for a factory" in line
 
 
 @pytest.mark.parametrize("contents", [None, b"", b"PK not really", b"\x80\x04K\x01."])

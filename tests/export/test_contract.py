@@ -15,7 +15,7 @@ from vae_runtime.errors import VAEError
 def test_the_sub_module_at_fault_is_named(tmp_path: Path) -> None:
     encoder, decoder = dense_vae((1, 8, 8), 2)
     decoder[2] = nn.Linear(63, 64)
-    expected = "Sequential, in its 2, fails on an input of 256×2: mat1 and mat2"
+    expected = "Sequential, in its 2, fails on an input of 4×2: mat1 and mat2"
     with pytest.raises(VAEError, match=expected) as caught:
         export_bundle(
             encoder, decoder, image_shape=(1, 8, 8), latent_dim=2, output=tmp_path / "x.vae"

@@ -1,0 +1,261 @@
+"""From somebody's VAE to the encoder and decoder of a bundle: try what the names suggest, and keep
+what takes an image to latents and these back to an image.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vae_export.adapters.outputs import (
+    NO_LOG_VAR,
+    Path,
+    PosteriorPaths,
+    Spread,
+    at,
+    describe_tensors,
+    image_path,
+    tensors_in,
+)
+from vae_export.adapters.parts import Parts, possible_parts, unwrapped
+from vae_export.adapters.posterior import find_posterior
+from vae_export.adapters.ranges import ImageRange, find_range, last_operation
+from vae_export.adapters.wrapped import AdaptedDecoder, AdaptedEncoder, LatentScale
+from vae_export.contract import run_module
+from vae_export.torch_modules import module_name
+from vae_runtime.arrays import ImageShape
+from vae_runtime.errors import VAEError
+
+# Images that are tried, and latents on either side of them.
+PROBE_COUNT = 4
+# As far as latents reach when the range of the images is looked for.
+LATENT_REACH = 4.0
+# Images that differ less are one image.
+MIN_IMAGE_CHANGE = 1e-6
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What the caller says in place of finding it out; None is found out.
+
+    `outputs` are the fields or positions of mean and spread in what the encoder returns.
+    """
+
+    image_range: ImageRange | None = None
+    spread: Spread | None = None
+    outputs: tuple[str | int, str | int] | None = None
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """Modules that keep a bundle's contract, in evaluation mode, and what was found.
+
+    `encoder` takes images (N, C, H, W) in [0, 1] and returns z_mean and z_log_var, each
+    (N, prod(latent_shape)); `decoder` takes such latents and returns images.
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
+    latent_shape: tuple[int, ...]
+    image_range: ImageRange
+    is_deterministic: bool
+    findings: tuple[str, ...] = ()
+
+    @property
+    def latent_dim(self) -> int:
+        return math.prod(self.latent_shape)
+
+
+@dataclass(frozen=True)
+class _RoundTrip:
+    """One try that led from images through latents and back."""
+
+    parts: Parts
+    paths: PosteriorPaths
+    image: Path
+    latent_shape: tuple[int, ...]
+    flat_images: bool
+    gives_flat_images: bool
+
+
+def adapt(
+    vae: nn.Module,
+    decoder: nn.Module | None = None,
+    *,
+    image_shape: ImageShape,
+    hints: Hints | None = None,
+) -> Adapted:
+    """The encoder and decoder of a whole VAE, or of a pair of modules, as a bundle needs them.
+
+    Raises VAEError naming the module and the reason where no try leads from images (N, C, H, W) to
+    latents and back, where an encoder samples, and where it cannot be told what is what; it lists
+    the candidates.
+    """
+    hints = hints or Hints()
+    vae = unwrapped(vae)
+    if decoder is None:
+        tries = possible_parts(vae)
+    else:
+        tries = [Parts(vae, unwrapped(decoder), f"{module_name(vae)} and {module_name(decoder)}")]
+    trip = _first_round_trip(tries, image_shape, hints)
+    scale = latent_scale(vae)
+    image_range, range_finding = _range(vae, trip, scale, hints)
+    adapted = _wrapped(trip, image_range, scale, image_shape)
+    findings = [*_describe(trip, scale), range_finding]
+    if _gives_one_image(adapted.decoder, adapted.latent_dim):
+        findings.append("warning: the decoder gives the same image for every latent")
+    return replace(adapted, findings=tuple(findings))
+
+
+def _wrapped(
+    trip: _RoundTrip, image_range: ImageRange, scale: LatentScale, image_shape: ImageShape
+) -> Adapted:
+    encoder = AdaptedEncoder(
+        trip.parts.encoder, trip.paths, image_range, scale, flat_images=trip.flat_images
+    )
+    decoder = AdaptedDecoder(
+        trip.parts.decoder,
+        trip.image,
+        image_range,
+        scale,
+        latent_shape=trip.latent_shape,
+        image_shape=image_shape,
+    )
+    return Adapted(
+        encoder=encoder.eval(),
+        decoder=decoder.eval(),
+        latent_shape=trip.latent_shape,
+        image_range=image_range,
+        is_deterministic=trip.paths.is_deterministic,
+    )
+
+
+def latent_scale(vae: nn.Module) -> LatentScale:
+    """The scale and shift that diffusers' configurations name; one and zero elsewhere."""
+    config = getattr(vae, "config", None)
+    scale = getattr(config, "scaling_factor", None)
+    shift = getattr(config, "shift_factor", None)
+    if not isinstance(scale, int | float) or not scale > 0:
+        scale = 1.0
+    return LatentScale(float(scale), float(shift or 0))
+
+
+def _first_round_trip(tries: list[Parts], image_shape: ImageShape, hints: Hints) -> _RoundTrip:
+    """The first try that works.
+
+    Where none does, the error of the first whose encoder runs: it says more than that another one
+    doesn't take such images.
+    """
+    not_encoded = []
+    not_decoded = []
+    for parts, flat_images in product(tries, (False, True)):
+        images = probe_images(image_shape)
+        if flat_images:
+            images = images.flatten(1)
+        try:
+            outputs = run_module(parts.encoder, images)
+        except VAEError as error:
+            not_encoded.append(error)
+            continue
+        try:
+            return _round_trip(parts, outputs, images, image_shape, hints)
+        except VAEError as error:
+            not_decoded.append(error)
+    raise [*not_decoded, *not_encoded][0]
+
+
+def _round_trip(
+    parts: Parts, outputs: Any, images: Tensor, image_shape: ImageShape, hints: Hints
+) -> _RoundTrip:
+    """From what the encoder gave for `images`, (N, C, H, W) or flat, through the decoder."""
+    again = run_module(parts.encoder, images)
+    name = module_name(parts.encoder)
+    errors = []
+    for paths in find_posterior(name, outputs, again, hints.outputs, hints.spread):
+        mean, _ = paths.read(outputs)
+        try:
+            image, is_flat = _decoded(parts.decoder, mean, image_shape)
+        except VAEError as error:
+            errors.append(error)
+            continue
+        latent_shape = tuple(mean.shape[1:])
+        return _RoundTrip(parts, paths, image, latent_shape, images.ndim == 2, is_flat)
+    raise errors[0]
+
+
+def _decoded(decoder: nn.Module, z: Tensor, image_shape: ImageShape) -> tuple[Path, bool]:
+    """Where the decoder's output holds images, and whether they are flat."""
+    output = run_module(decoder, z)
+    name = module_name(decoder)
+    path = image_path(output)
+    if path is None:
+        found = describe_tensors(tensors_in(output)) or type(output).__name__
+        raise VAEError(f"{name} should return an image; it returns {found}")
+    image = at(output, path)
+    shape = tuple(image.shape[1:])
+    is_flat = shape == (math.prod(image_shape),)
+    if shape != image_shape and not is_flat:
+        raise VAEError(
+            f"{name}: image should be {image_shape} for latents {tuple(z.shape[1:])}, not {shape}"
+        )
+    return path, is_flat
+
+
+def _range(
+    vae: nn.Module, trip: _RoundTrip, scale: LatentScale, hints: Hints
+) -> tuple[ImageRange, str]:
+    """The range of the images, and how it is known."""
+    decoder = trip.parts.decoder
+    z = probe_latents(trip.latent_shape)
+
+    def decode() -> Tensor:
+        image: Tensor = at(run_module(decoder, scale.undo(z)), trip.image)
+        return image
+
+    if hints.image_range is not None:
+        return hints.image_range, f"image range: {hints.image_range}, as given"
+    operation = last_operation(decode)
+    found, reason = find_range(decode(), operation, vae, module_name(decoder))
+    clamped = ", clamped" if found.clamped else ""
+    return found, f"image range: {found}{clamped} ({reason})"
+
+
+def probe_images(image_shape: ImageShape) -> Tensor:
+    """Seeded noise (PROBE_COUNT, C, H, W) in [0, 1]."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand((PROBE_COUNT, *image_shape), generator=generator)
+
+
+def probe_latents(latent_shape: tuple[int, ...]) -> Tensor:
+    """Latents that reach far out in every dimension."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand((PROBE_COUNT, *latent_shape), generator=generator)
+    return (2 * noise - 1) * LATENT_REACH
+
+
+def _gives_one_image(decoder: nn.Module, latent_dim: int) -> bool:
+    images: Any = run_module(decoder, probe_latents((latent_dim,)))
+    return float((images - images[:1]).abs().max()) < MIN_IMAGE_CHANGE
+
+
+def _describe(trip: _RoundTrip, scale: LatentScale) -> list[str]:
+    shape = ", ".join(map(str, trip.latent_shape))
+    latents = f"latents: ({shape})"
+    if len(trip.latent_shape) > 1:
+        latents += f", flattened to {math.prod(trip.latent_shape)}"
+    if not scale.is_one:
+        latents += f", scaled by {scale.scale:g}"
+    findings = [f"parts: {trip.parts.found_at}", f"encoder gives: {trip.paths.describe()}", latents]
+    if trip.flat_images or trip.gives_flat_images:
+        findings.append("images: flattened")
+    if trip.paths.is_deterministic:
+        findings.append(
+            "warning: the encoder gives no variance: this is a deterministic autoencoder, and its "
+            f"z_log_var the constant {NO_LOG_VAR:g}; scores say how well it reconstructs, no more"
+        )
+    return findings

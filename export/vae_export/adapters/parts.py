@@ -1,0 +1,175 @@
+"""Where a module's encoder and decoder are: its methods, its attributes, heads and convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vae_export.torch_modules import module_name
+from vae_runtime.errors import VAEError
+
+# Pairs of methods of a whole VAE, and pairs of attributes that are modules themselves.
+METHOD_PAIRS = (("encode", "decode"),)
+ATTRIBUTE_PAIRS = (("encoder", "decoder"), ("enc", "dec"))
+# Attributes that turn the features of an `encoder` into the mean, and into its spread.
+MEAN_HEADS = ("fc_mu", "fc_mean", "fc_z_mean", "mu", "mean", "z_mean", "to_mu", "linear_mu")
+SPREAD_HEADS = (
+    "fc_var",
+    "fc_logvar",
+    "fc_log_var",
+    "fc_z_log_var",
+    "logvar",
+    "log_var",
+    "z_log_var",
+    "to_logvar",
+    "linear_logvar",
+)
+# latent-diffusion's names of the 1×1 convolutions behind the encoder and before the decoder.
+QUANT_CONV = "quant_conv"
+POST_QUANT_CONV = "post_quant_conv"
+# Attributes that hold the codebook of a VQ-VAE.
+QUANTIZERS = ("quantizer", "quantize", "vq", "vq_layer", "vector_quantizer", "codebook")
+# Modules that hold the real one, what torch.compile returns among them, and where they hold it.
+WRAPPERS = ("DataParallel", "DistributedDataParallel", "OptimizedModule")
+WRAPPED_ATTRIBUTES = ("module", "_orig_mod")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Two modules that may be an encoder and a decoder, and where they were found."""
+
+    encoder: nn.Module
+    decoder: nn.Module
+    found_at: str
+
+
+class VAEMethod(nn.Module):
+    """One method of a VAE as a module of its own."""
+
+    def __init__(self, vae: nn.Module, method: str) -> None:
+        super().__init__()
+        self.vae = vae
+        self.method = method
+        self.exported_as = f"{type(vae).__name__}.{method}"
+
+    def forward(self, x: Tensor) -> Any:
+        return getattr(self.vae, self.method)(x)
+
+
+class WithHeads(nn.Module):
+    """An encoder of features, and the two layers that make the mean and its spread of them."""
+
+    def __init__(self, encoder: nn.Module, mean: nn.Module, spread: nn.Module, name: str) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.mean = mean
+        self.spread = spread
+        self.exported_as = name
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.encoder(image)
+        if isinstance(self.mean, nn.Linear):
+            features = torch.flatten(features, 1)
+        return self.mean(features), self.spread(features)
+
+
+class Chain(nn.Module):
+    """Two modules, one behind the other."""
+
+    def __init__(self, first: nn.Module, second: nn.Module, name: str) -> None:
+        super().__init__()
+        self.first = first
+        self.second = second
+        self.exported_as = name
+
+    def forward(self, x: Tensor) -> Any:
+        return self.second(self.first(x))
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The module inside DataParallel and torch.compile.
+
+    Raises VAEError for TorchScript, which torch cannot trace again.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        raise VAEError(
+            f"{module_name(module)} is TorchScript, which cannot be exported; "
+            "give the module that it was made of"
+        )
+    for name in WRAPPED_ATTRIBUTES:
+        inner = module._modules.get(name)
+        if inner is not None and type(module).__name__ in WRAPPERS:
+            return unwrapped(inner)
+    return module
+
+
+def possible_parts(vae: nn.Module) -> list[Parts]:
+    """Every pair of parts that a whole VAE has by the names that people give them.
+
+    Methods come first: they call whatever stands beside the encoder. Raises VAEError where there
+    are none, where several layers may be one head, and for a VQ-VAE.
+    """
+    for name in QUANTIZERS:
+        if isinstance(getattr(vae, name, None), nn.Module):
+            raise VAEError(
+                f"{module_name(vae)} has a codebook ({name}): the latents of a VQ-VAE are indices, "
+                "and a bundle's are continuous with a mean and a log variance; to export it as an "
+                "autoencoder of the vectors, give the pair (encoder and codebook, decoder)"
+            )
+    pairs = [*_method_pairs(vae), *_attribute_pairs(vae)]
+    if pairs:
+        return pairs
+    children = ", ".join(name for name, _ in vae.named_children()) or "none"
+    raise VAEError(
+        f"{module_name(vae)} has neither methods encode and decode nor attributes encoder and "
+        f"decoder (its own: {children}); give the two modules as a pair (encoder, decoder)"
+    )
+
+
+def _method_pairs(vae: nn.Module) -> Iterator[Parts]:
+    for encode, decode in METHOD_PAIRS:
+        if callable(getattr(vae, encode, None)) and callable(getattr(vae, decode, None)):
+            found_at = f"methods {encode} and {decode} of {type(vae).__name__}"
+            yield Parts(VAEMethod(vae, encode), VAEMethod(vae, decode), found_at)
+
+
+def _attribute_pairs(vae: nn.Module) -> Iterator[Parts]:
+    for encoder_name, decoder_name in ATTRIBUTE_PAIRS:
+        encoder = getattr(vae, encoder_name, None)
+        decoder = getattr(vae, decoder_name, None)
+        if not isinstance(encoder, nn.Module) or not isinstance(decoder, nn.Module):
+            continue
+        name = f"{type(vae).__name__}.{encoder_name}"
+        found_at = f"attributes {encoder_name} and {decoder_name} of {type(vae).__name__}"
+        heads = _heads(vae)
+        quant_conv = getattr(vae, QUANT_CONV, None)
+        post_quant_conv = getattr(vae, POST_QUANT_CONV, None)
+        if heads is not None:
+            mean, spread = heads
+            encoder = WithHeads(encoder, getattr(vae, mean), getattr(vae, spread), name)
+            found_at += f", heads {mean} and {spread}"
+        elif isinstance(quant_conv, nn.Module):
+            encoder = Chain(encoder, quant_conv, name)
+            found_at += f", {QUANT_CONV}"
+        if isinstance(post_quant_conv, nn.Module):
+            decoder = Chain(post_quant_conv, decoder, f"{type(vae).__name__}.{decoder_name}")
+            found_at += f", {POST_QUANT_CONV}"
+        yield Parts(encoder, decoder, found_at)
+
+
+def _heads(vae: nn.Module) -> tuple[str, str] | None:
+    """The names of the layers for mean and spread that stand beside the encoder, if there are."""
+    means = [name for name in MEAN_HEADS if isinstance(getattr(vae, name, None), nn.Module)]
+    spreads = [name for name in SPREAD_HEADS if isinstance(getattr(vae, name, None), nn.Module)]
+    if not means or not spreads:
+        return None
+    if len(means) > 1 or len(spreads) > 1:
+        raise VAEError(
+            f"{module_name(vae)} has several layers that may be a head: "
+            f"{', '.join([*means, *spreads])}; give it a method encode that returns the two"
+        )
+    return means[0], spreads[0]

@@ -1,0 +1,104 @@
+"""From somebody's modules, and what is said of them, to what is exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from vae_export.adapters import Adapted, Hints, adapt
+from vae_export.labels import measure_labels
+from vae_export.likelihoods import find_likelihood
+from vae_export.source import ExportSource
+from vae_export.torch_modules import copied, module_name
+from vae_runtime.arrays import Float32, ImageShape
+from vae_runtime.bundle import Label, Likelihood, LikelihoodName, Preprocess
+from vae_runtime.errors import VAEError
+
+# Takes each line that says what was found.
+OnFinding = Callable[[str], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What is said of somebody's VAE; None is found out. See `export_bundle`."""
+
+    image_shape: ImageShape
+    latent_dim: int | None = None
+    hints: Hints = field(default_factory=Hints)
+    likelihood: LikelihoodName | Likelihood | None = None
+    # What the library that saved the model says, where it says something.
+    told_likelihood: str | None = None
+    preprocess: Preprocess = field(default_factory=Preprocess)
+    # (N, C, H, W) in [0, 1], and the label of each.
+    images: Float32 | None = None
+    labels: Sequence[Any] | None = None
+
+
+def source_of_modules(
+    modules: Sequence[nn.Module], description: Description, on_finding: OnFinding
+) -> ExportSource:
+    """A whole VAE, or an encoder and a decoder, as what is exported; they stay as they are.
+
+    Raises VAEError as `adapt` does, and for latents of another size than described; ValueError for
+    labels without as many images.
+    """
+    images = description.images
+    labels = _plain_labels(description.labels)
+    if labels is not None and (images is None or len(labels) != len(images)):
+        raise ValueError("labels need as many images")
+    adapted = _adapted(modules, description)
+    likelihood, finding = find_likelihood(
+        description.likelihood,
+        description.told_likelihood or _told_by_range(adapted),
+        adapted.encoder,
+        adapted.decoder,
+        images,
+        description.image_shape[0],
+    )
+    for line in (*adapted.findings, finding):
+        on_finding(line)
+    label_places: dict[str, Label] = {}
+    if labels is not None and images is not None:
+        label_places = measure_labels(adapted.encoder, images, labels)
+    return ExportSource(
+        encoder=adapted.encoder,
+        decoder=adapted.decoder,
+        image_shape=description.image_shape,
+        latent_dim=adapted.latent_dim,
+        likelihood=likelihood,
+        heldout_images=images,
+        calibration_images=images,
+        labels=label_places,
+        preprocess=description.preprocess,
+        training={"posterior": "none, an autoencoder"} if adapted.is_deterministic else {},
+    )
+
+
+def _adapted(modules: Sequence[nn.Module], description: Description) -> Adapted:
+    copies = [copied(module).cpu().eval() for module in modules]
+    adapted = adapt(*copies, image_shape=description.image_shape, hints=description.hints)
+    wanted = description.latent_dim
+    if wanted is not None and wanted != adapted.latent_dim:
+        raise VAEError(
+            f"{module_name(adapted.encoder)} gives {adapted.latent_dim} latents, not {wanted}"
+        )
+    return adapted
+
+
+def _told_by_range(adapted: Adapted) -> str | None:
+    """Images that reach below zero were no probabilities: such models learn squared errors."""
+    return None if adapted.image_range.low >= 0 else "gaussian"
+
+
+def _plain_labels(labels: Sequence[Any] | None) -> Sequence[Any] | None:
+    """Labels as Python values: a tensor of a tensor's items would have names like `tensor(5)`."""
+    to_list = getattr(labels, "tolist", None)
+    if to_list is not None:
+        plain: Sequence[Any] = to_list()
+        return plain
+    if labels is None:
+        return None
+    return [label.item() if hasattr(label, "item") else label for label in labels]

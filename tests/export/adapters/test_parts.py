@@ -1,0 +1,62 @@
+"""Encoder and decoder are found by the names that people give them."""
+
+import pytest
+import torch
+from torch import nn
+
+from vae_export.adapters import adapt
+from vae_export.adapters.parts import possible_parts, unwrapped
+from vae_runtime.errors import VAEError
+
+SHAPE = (1, 8, 8)
+
+
+class Heads(nn.Module):
+    """lightning-bolts' form: features, and two layers beside the encoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(1, 4, 2, stride=2), nn.ReLU())
+        self.fc_mu = nn.Linear(64, 3)
+        self.fc_var = nn.Linear(64, 3)
+        self.decoder = nn.Sequential(nn.Linear(3, 64), nn.Sigmoid())
+
+
+def test_heads_beside_the_encoder_make_its_posterior() -> None:
+    vae = Heads().eval()
+    adapted = adapt(vae, image_shape=SHAPE)
+    images = torch.rand(2, *SHAPE)
+    with torch.no_grad():
+        mean, log_var = adapted.encoder(images)
+        features = vae.encoder(images).flatten(1)
+        torch.testing.assert_close(mean, vae.fc_mu(features))
+        torch.testing.assert_close(log_var, vae.fc_var(features))
+    assert "heads fc_mu and fc_var" in adapted.findings[0]
+
+
+def test_several_layers_that_may_be_a_head_are_listed() -> None:
+    vae = Heads()
+    vae.fc_logvar = nn.Linear(64, 3)
+    with pytest.raises(VAEError, match="several layers .*: fc_mu, fc_var, fc_logvar"):
+        possible_parts(vae)
+
+
+def test_a_module_without_parts_lists_what_it_has() -> None:
+    vae = nn.ModuleDict({"down": nn.Linear(1, 1), "up": nn.Linear(1, 1)})
+    with pytest.raises(VAEError, match=r"its own: down, up.*\(encoder, decoder\)"):
+        possible_parts(vae)
+
+
+def test_a_codebook_makes_a_vq_vae_which_is_named() -> None:
+    vae = Heads()
+    vae.quantizer = nn.Embedding(4, 4)
+    with pytest.raises(VAEError, match=r"has a codebook \(quantizer\)"):
+        possible_parts(vae)
+
+
+def test_wrappers_of_torch_are_looked_into() -> None:
+    vae = Heads()
+    assert unwrapped(nn.DataParallel(vae)) is vae
+    assert unwrapped(torch.compile(vae)) is vae  # type: ignore[arg-type]
+    with pytest.raises(VAEError, match="is TorchScript"):
+        unwrapped(torch.jit.script(vae.decoder))

@@ -121,6 +121,12 @@ class ForeignOptions:
     is_flag=True,
     help="Run the code that a pickled model holds; only for files whose origin you trust.",
 )
+@click.option(
+    "--int8-budget",
+    type=click.FloatRange(0, min_open=True),
+    help="Nats of ELBO that int8 may lose; default: 0.3, or 0.05 % of the reconstruction loss.",
+)
+@click.option("--strict", is_flag=True, help="Fail where int8 can't be had.")
 @click.option("--zip", "as_zip", is_flag=True, help="Write one file in place of a folder.")
 @click.option(
     "--card", "with_card", is_flag=True, help="Add a README.md, as the Hugging Face Hub reads it."
@@ -149,7 +155,7 @@ def command(source: str, output: Path | None, calibration: Path | None, **settin
     else:
         exported = _checkpoint_source(Path(source), calibration)
         target = output or Path(source).with_suffix(".vae")
-    bundle = write_bundle(exported, target, options)
+    bundle = write_bundle(exported, target, options, findings.append)
     for line in findings:
         click.echo(line)
     click.echo(parity.table({variant.name: variant.parity for variant in bundle.variants}))

@@ -22,6 +22,7 @@ from vae_runtime.bundle import (
     read_bundle,
 )
 from vae_runtime.bundle.reading import as_storage
+from vae_runtime.engine.conditions import conditions_here
 from vae_runtime.engine.cpu import default_threads
 from vae_runtime.engine.precision import Precision, choose_precision
 from vae_runtime.engine.providers import CPU, Provider, resolve
@@ -102,7 +103,7 @@ class VAE:
             self.precision, self.precision_reason = choose_precision(
                 precision, self.bundle, chosen.name
             )
-            self.variant = self.bundle.variant(self.precision, chosen.name)
+            self.variant = self.bundle.variant(self.precision, chosen.name, conditions_here())
         else:
             self.variant = self.bundle.variant_named(variant)
             self.precision = self.variant.precision

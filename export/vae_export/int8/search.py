@@ -87,10 +87,14 @@ def quantize_within_budget(
         return SearchResult(None, math.inf)
     nodes = [name for layer in layers for name in layer]
     calibrated = CalibratedModel(model, inputs, nodes)
-    with tqdm(desc="int8", disable=not sys.stderr.isatty(), leave=False) as progress:
+    trial_count = len(CLIPPING_PERCENTILES)
+    quiet = not sys.stderr.isatty()
+    with tqdm(total=trial_count, desc="int8", disable=quiet, leave=False, delay=1) as progress:
         trials = Trials(calibrated, cost, correct, progress)
         percentile, best = cheapest_clipping(trials, layers)
         if best.cost > budget and len(layers) > 1:
+            # Each layer alone, and at most as many choices of several.
+            progress.total = trial_count + 2 * len(layers) - 1
             costs = cost_of_each_layer(trials, layers, percentile)
             ordered = _in_order_of_worth(layers, costs, calibrated)
             best = drop_layers_until_within(trials, ordered, percentile, budget)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,64 +14,110 @@ import onnx
 
 from vae_export import ort, parity
 from vae_export.bundle_files import write_graph
+from vae_export.int8 import Int8UnavailableError
 from vae_export.int8.bias_correction import correct_bias
 from vae_export.int8.judge import Judge, draw_posterior
 from vae_export.int8.search import SearchResult, quantize_within_budget
+from vae_export.int8.worth import is_faster_in_int8
 from vae_export.rewrites import INT8_PASSES, rewrite_for_cpu
 from vae_runtime.arrays import Float32, Int64
-from vae_runtime.bundle import GraphFile, Likelihood, Variant
-from vae_runtime.engine.precision import ELBO_BUDGET
+from vae_runtime.bundle import Likelihood, Variant
 from vae_runtime.engine.providers import CPU
-from vae_runtime.errors import VAEError
 
 # At most: every other one calibrates, the others judge.
 CALIBRATION_IMAGES = 512
-# What both graphs together may cost, in nats, on images that didn't calibrate. The rest of the
-# runtime's budget is for the error of that estimate.
-SEARCH_BUDGET = 0.8 * ELBO_BUDGET
+# Inputs that the speed of two graphs is compared on.
+SPEED_BATCH = 16
+
+
+# Whether an int8 graph is faster than an fp32 one, on inputs (N, …).
+IsFaster = Callable[[bytes, bytes, Float32], bool]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What one try at an int8 variant may cost in nats, and which images it calibrates on.
+
+    Every other image calibrates, the others judge: what was clipped hurts most where an image is
+    unlike those seen. `exchanged` makes them change places, so that fresh ones judge.
+    """
+
+    budget: float
+    exchanged: bool = False
+
+    def calibrating(self, images: Float32) -> Float32:
+        return images[1::2] if self.exchanged and len(images) > 1 else images[::2]
+
+    def judging(self, images: Float32) -> Float32:
+        return images[1::2] if not self.exchanged and len(images) > 1 else images[::2]
 
 
 @dataclass(frozen=True)
 class QuantizedPart:
-    """The encoder or the decoder: its fp32 graph, the search's result, what calibrated it."""
+    """The encoder or the decoder: its fp32 graph, the search's result, what calibrated it.
+
+    `is_faster` says whether the result beats the fastest fp32 graph.
+    """
 
     fp32: bytes
     result: SearchResult
     inputs: Float32
+    is_faster: bool = False
+
+    @property
+    def int8(self) -> bytes | None:
+        """The graph that is worth writing, if there is one."""
+        return self.result.model_bytes if self.is_faster else None
 
 
 def write_int8_variant(
-    portable: Variant, fp32: Variant, folder: Path, images: Float32, likelihood: Likelihood
+    portable: Variant,
+    fp32: Variant,
+    folder: Path,
+    images: Float32,
+    likelihood: Likelihood,
+    attempt: Attempt,
+    is_faster: IsFaster = is_faster_in_int8,
 ) -> Variant:
     """Write encoder.int8.onnx and decoder.int8.onnx, calibrated on images (N, C, H, W) in [0, 1].
 
-    Every other image calibrates; the others judge, for what was clipped hurts most where an image
-    is unlike those seen. The graphs of the `portable` variant are quantized; a part of which no
-    layer can be stays as it is in `fp32`, the faster one on a CPU. Raises VAEError when that is so
-    of both.
+    The graphs of the `portable` variant are quantized; a part of which no layer can be, or that
+    isn't faster so, stays as it is in `fp32`, the faster variant on a CPU. Raises
+    Int8UnavailableError when that is so of both.
     """
     encoder = (folder / portable.encoder.file).read_bytes()
     decoder = (folder / portable.decoder.file).read_bytes()
     images = images[spread_out(len(images), CALIBRATION_IMAGES)]
-    judging = images[1::2] if len(images) > 1 else images
-    judge = Judge(encoder, decoder, judging, likelihood)
+    calibrating = attempt.calibrating(images)
+    judge = Judge(encoder, decoder, attempt.judging(images), likelihood)
 
-    encoder_part = _quantize_encoder(encoder, images[::2], judge)
-    spent = 0.0
-    if encoder_part.result.model_bytes is not None:
-        spent = max(0.0, encoder_part.result.cost)
-    z = draw_posterior(encoder, images[::2]).z[0].astype(np.float32)
-    decoder_part = _quantize_decoder(decoder, z, judge, SEARCH_BUDGET - spent)
+    encoder_part = _quantize_encoder(encoder, calibrating, judge, attempt.budget / 2)
+    encoder_part = _timed(encoder_part, (folder / fp32.encoder.file).read_bytes(), is_faster)
+    spent = max(0.0, encoder_part.result.cost) if encoder_part.is_faster else 0.0
+    z = draw_posterior(encoder, calibrating).z[0].astype(np.float32)
+    decoder_part = _quantize_decoder(decoder, z, judge, attempt.budget - spent)
+    decoder_part = _timed(decoder_part, (folder / fp32.decoder.file).read_bytes(), is_faster)
     parts = {"encoder": encoder_part, "decoder": decoder_part}
     _require_any(parts)
 
     files = {"encoder": fp32.encoder, "decoder": fp32.decoder}
     reports = dict(fp32.parity)
     for name, part in parts.items():
-        if part.result.model_bytes is not None:
-            files[name] = write_graph(folder, f"{name}.int8.onnx", part.result.model_bytes)
-            reports[name] = _report(part.fp32, part.result.model_bytes, part.inputs)
-    return _int8_variant(fp32, files, reports)
+        if part.int8 is not None:
+            files[name] = write_graph(folder, f"{name}.int8.onnx", part.int8)
+            reports[name] = _report(part.fp32, part.int8, part.inputs)
+    # A decoder of its own has none of the conditions of the one that it replaces.
+    requires = () if decoder_part.int8 is not None else fp32.requires
+    return replace(
+        fp32,
+        name="int8",
+        precision="int8",
+        providers=(CPU,),
+        encoder=files["encoder"],
+        decoder=files["decoder"],
+        parity=reports,
+        requires=requires,
+    )
 
 
 def spread_out(count: int, max_count: int) -> Int64:
@@ -79,8 +125,10 @@ def spread_out(count: int, max_count: int) -> Int64:
     return np.linspace(0, count - 1, min(count, max_count)).astype(np.int64)
 
 
-def _quantize_encoder(encoder: bytes, images: Float32, judge: Judge) -> QuantizedPart:
-    result = quantize_within_budget(encoder, images, judge.encoder_cost, SEARCH_BUDGET / 2)
+def _quantize_encoder(
+    encoder: bytes, images: Float32, judge: Judge, budget: float
+) -> QuantizedPart:
+    result = quantize_within_budget(encoder, images, judge.encoder_cost, budget)
     return QuantizedPart(encoder, result, images)
 
 
@@ -96,29 +144,24 @@ def _quantize_decoder(decoder: bytes, z: Float32, judge: Judge, budget: float) -
     return QuantizedPart(decoder, result, z)
 
 
+def _timed(part: QuantizedPart, fastest_fp32: bytes, is_faster: IsFaster) -> QuantizedPart:
+    int8 = part.result.model_bytes
+    if int8 is None:
+        return part
+    faster = is_faster(int8, fastest_fp32, part.inputs[:SPEED_BATCH])
+    return replace(part, is_faster=faster)
+
+
 def _require_any(parts: Mapping[str, QuantizedPart]) -> None:
+    if any(part.int8 is not None for part in parts.values()):
+        return
     results = [part.result for part in parts.values()]
     if any(result.model_bytes is not None for result in results):
-        return
+        raise Int8UnavailableError("int8: neither encoder nor decoder gets faster on this CPU")
     least = min(result.cost for result in results)
     reason = f"the cheapest costs {least:.2f} nats of ELBO" if least < math.inf else "none is wide"
-    raise VAEError(
-        f"int8: no layer of these networks can be quantized: {reason}; "
-        "export without --precision int8"
-    )
-
-
-def _int8_variant(
-    fp32: Variant, files: Mapping[str, GraphFile], reports: Mapping[str, Any]
-) -> Variant:
-    return replace(
-        fp32,
-        name="int8",
-        precision="int8",
-        providers=(CPU,),
-        encoder=files["encoder"],
-        decoder=files["decoder"],
-        parity=reports,
+    raise Int8UnavailableError(
+        f"int8: no layer of these networks can be quantized: {reason} (--int8-budget allows more)"
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from vae_runtime.bundle.records import (
+    ELBO_BUDGET,
     Bundle,
     Component,
     GraphFile,
@@ -22,7 +23,9 @@ from vae_runtime.bundle.records import (
 )
 from vae_runtime.bundle.storage import is_plain_name
 
-SCHEMA = 1
+# Schema 2 has conditions of variants; what needs none of its keys is still written as schema 1.
+SCHEMA = 2
+FIRST_SCHEMA = 1
 # The covariances of more latents fill megabytes when each number has its own line.
 MAX_INDENTED_LATENT_DIM = 16
 
@@ -37,7 +40,7 @@ def to_json(bundle: Bundle) -> str:
     portable = next((v for v in bundle.variants if v.is_portable), bundle.variants[0])
     values["score_quantiles"] = dict(portable.score_quantiles)
     indent = 1 if bundle.latent_dim <= MAX_INDENTED_LATENT_DIM else None
-    return json.dumps({"schema": SCHEMA, **values}, indent=indent, allow_nan=False) + "\n"
+    return json.dumps({"schema": _schema(bundle), **values}, indent=indent, allow_nan=False) + "\n"
 
 
 def from_json(text: str) -> Bundle:
@@ -48,9 +51,10 @@ def from_json(text: str) -> Bundle:
     """
     values = json.loads(text)
     schema = _field(values, "schema", int)
-    if schema != SCHEMA:
+    if not FIRST_SCHEMA <= schema <= SCHEMA:
         raise ValueError(
-            f"schema {schema} is not supported (this version reads {SCHEMA}); upgrade vae-edge"
+            f"schema {schema} is not supported (this version reads {FIRST_SCHEMA} to {SCHEMA}); "
+            "upgrade vae-edge"
         )
     shape = tuple(_list(values, "image_shape", int))
     latent_dim = _field(values, "latent_dim", int)
@@ -66,6 +70,12 @@ def from_json(text: str) -> Bundle:
         training=_field(values, "training", dict, {}),
         producer=_field(values, "producer", dict, {}),
     )
+
+
+def _schema(bundle: Bundle) -> int:
+    """The first schema that has all that the bundle says."""
+    has_conditions = any(variant.requires for variant in bundle.variants)
+    return SCHEMA if has_conditions else FIRST_SCHEMA
 
 
 def _variants(values: Object) -> tuple[Variant, ...]:
@@ -92,7 +102,9 @@ def _variant(values: Object, path: str, quantiles: Mapping[str, float]) -> Varia
         encoder=_graph(_field(values, "encoder", dict, path=path), f"{path}.encoder"),
         decoder=_graph(_field(values, "decoder", dict, path=path), f"{path}.decoder"),
         parity=_field(values, "parity", dict, {}, path=path),
+        requires=tuple(_list(values, "requires", str, [], path=path)),
         elbo_change=elbo_change,
+        elbo_budget=_finite(values.get("elbo_budget", ELBO_BUDGET), f"{path}.elbo_budget"),
         score_quantiles=own_quantiles or quantiles,
     )
 
@@ -169,8 +181,8 @@ def _field(values: Any, key: str, kind: type, default: Any = None, *, path: str 
     return value
 
 
-def _list(values: Any, key: str, kind: type, *, path: str = "") -> list[Any]:
-    items: list[Any] = _field(values, key, list, path=path)
+def _list(values: Any, key: str, kind: type, default: Any = None, *, path: str = "") -> list[Any]:
+    items: list[Any] = _field(values, key, list, default, path=path)
     for item in items:
         if not isinstance(item, kind) or isinstance(item, bool):
             raise ValueError(f"{_joined(path, key)!r} is not a list of {kind.__name__}")

@@ -15,6 +15,8 @@ FITS: tuple[Fit, ...] = get_args(Fit)
 LIKELIHOODS: tuple[LikelihoodName, ...] = get_args(LikelihoodName)
 
 ANY_PROVIDER = "*"
+# What int8 may cost where a bundle doesn't say it, in nats per image.
+ELBO_BUDGET = 0.3
 # Numbers of a long vector that a repr shows.
 SHOWN_LATENTS = 4
 
@@ -32,8 +34,10 @@ class GraphFile:
 class Variant:
     """Encoder and decoder in one precision, for the execution providers named ("*": any).
 
-    `elbo_change` is in nats per image against fp32 on held-out images, None where none were at
-    hand; `score_quantiles` maps "0.01" to the score that one held-out image in a hundred stays
+    `requires` are conditions (`vae_runtime.engine.conditions`), one of which must hold for it to be
+    the faster one; empty where it is so anywhere. `elbo_change` is in nats per image against fp32
+    on held-out images, None where none were at hand; `elbo_budget` what "auto" lets it lose.
+    `score_quantiles` maps "0.01" to the score that one held-out image in a hundred stays
     below.
     """
 
@@ -45,6 +49,8 @@ class Variant:
     parity: Mapping[str, Any] = field(default_factory=dict)
     elbo_change: float | None = None
     score_quantiles: Mapping[str, float] = field(default_factory=dict)
+    requires: tuple[str, ...] = ()
+    elbo_budget: float = ELBO_BUDGET
 
     @property
     def bytes(self) -> int:
@@ -55,9 +61,10 @@ class Variant:
     def is_portable(self) -> bool:
         return ANY_PROVIDER in self.providers
 
-    def runs_on(self, provider: str) -> bool:
-        """Whether it may run on the provider of this name (onnxruntime's)."""
-        return self.is_portable or provider in self.providers
+    def runs_on(self, provider: str, conditions: frozenset[str]) -> bool:
+        """Whether it is made for the provider of this name (onnxruntime's) where these hold."""
+        is_met = not self.requires or not conditions.isdisjoint(self.requires)
+        return is_met and (self.is_portable or provider in self.providers)
 
     def summary(self) -> str:
         """One line for people: precision, providers, size, and what int8 costs."""
@@ -154,15 +161,19 @@ class Bundle:
         """Every precision that some variant has, each once."""
         return tuple(dict.fromkeys(variant.precision for variant in self.variants))
 
-    def variant(self, precision: str, provider: str) -> Variant:
+    def variant(
+        self, precision: str, provider: str, conditions: frozenset[str] = frozenset()
+    ) -> Variant:
         """The variant made for `provider` (onnxruntime's name), else the portable one.
+
+        `conditions` are those that hold on this machine.
 
         Raises BundleError when the bundle has no graph of that precision for that provider.
         """
         candidates = [
             variant
             for variant in self.variants
-            if variant.precision == precision and variant.runs_on(provider)
+            if variant.precision == precision and variant.runs_on(provider, conditions)
         ]
         if not candidates:
             present = [f"{v.precision} for {' '.join(v.providers)}" for v in self.variants]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from vae_runtime.bundle import Bundle, GraphPrecision
+from vae_runtime.bundle import Bundle, GraphPrecision, Variant
+from vae_runtime.engine.conditions import conditions_here
 from vae_runtime.engine.cpu import instruction_sets
 from vae_runtime.engine.providers import CPU
 
@@ -13,8 +14,6 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 # Linux's names for integer dot products: x86 with AVX-512 or AVX, ARM.
 INT8_INSTRUCTION_SETS = {"avx512_vnni", "avx_vnni", "avx512vnni", "asimddp", "i8mm"}
-# What int8 may cost, in nats per image.
-ELBO_BUDGET = 0.3
 
 
 def choose_precision(
@@ -26,17 +25,25 @@ def choose_precision(
             present = ", ".join(bundle.precisions)
             raise ValueError(f"precision {requested!r} is not in this bundle; it has {present}")
         return requested, "asked for"
-    int8 = next(
-        (v for v in bundle.variants if v.precision == "int8" and provider in v.providers), None
-    )
-    if int8 is None or provider != CPU:
+    int8 = _int8_for(bundle, provider)
+    if int8 is None:
         return "fp32", f"the bundle has no int8 graphs for {provider}"
     if not instruction_sets() & INT8_INSTRUCTION_SETS:
         return "fp32", "this CPU has no integer dot-product instructions"
     change = int8.elbo_change
-    if change is None or change < -ELBO_BUDGET:
-        return "fp32", f"int8 changes the ELBO by {change} nats, the budget is {ELBO_BUDGET}"
+    if change is None or change < -int8.elbo_budget:
+        return "fp32", f"int8 changes the ELBO by {change} nats, the budget is {int8.elbo_budget:g}"
     return (
         "int8",
         f"this CPU has integer dot products, and int8 changes the ELBO by {change:+.2f} nats",
     )
+
+
+def _int8_for(bundle: Bundle, provider: str) -> Variant | None:
+    """The int8 variant made for this provider on this machine, if there is one."""
+    if provider != CPU:
+        return None
+    for variant in bundle.variants:
+        if variant.precision == "int8" and variant.runs_on(provider, conditions_here()):
+            return variant
+    return None

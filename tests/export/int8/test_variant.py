@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.export.toys import dense_encoder
+from tests.export.toys import dense_encoder, dense_vae
 from torch import nn
 
 from vae_export import export_bundle
-from vae_export.int8.variant import spread_out, write_int8_variant
-from vae_runtime.arrays import UInt8
+from vae_export.int8 import Int8UnavailableError
+from vae_export.int8.attempts import add_int8
+from vae_export.int8.variant import Attempt, IsFaster, spread_out, write_int8_variant
+from vae_runtime.arrays import UInt8, check_images
+from vae_runtime.bundle import Bundle, Variant
 from vae_runtime.errors import VAEError
 
 
@@ -31,25 +34,98 @@ def test_a_decoder_without_int8_layers_stays_the_faster_of_the_fp32_ones(tmp_pat
     )
     portable = bundle.variants[0]
     faster = replace(portable, decoder=replace(portable.decoder, file="decoder.cpu.onnx"))
-    int8 = write_int8_variant(portable, faster, tmp_path / "b.vae", images, bundle.likelihood)
+    (tmp_path / "b.vae" / "decoder.cpu.onnx").write_bytes(b"")
+    int8 = write_int8_variant(
+        portable,
+        faster,
+        tmp_path / "b.vae",
+        images,
+        bundle.likelihood,
+        Attempt(0.24),
+        is_faster=lambda *_: True,
+    )
     assert (int8.encoder.file, int8.decoder.file) == ("encoder.int8.onnx", "decoder.cpu.onnx")
 
 
-def test_int8_without_a_wide_layer_says_so(tmp_path: Path, digits: UInt8) -> None:
-    decoder = nn.Sequential(nn.Linear(2, 784), nn.Sigmoid(), nn.Unflatten(1, (1, 28, 28)))
-    with pytest.raises(
-        VAEError, match="int8: no layer of these networks can be quantized: none is wide"
-    ):
-        export_bundle(
-            dense_encoder((1, 28, 28), 2, 8, nn.ReLU()),
-            decoder,
-            image_shape=(1, 28, 28),
-            latent_dim=2,
-            output=tmp_path / "x.vae",
-            images=digits,
-            precisions=["int8"],
-        )
+def narrow(tmp_path: Path, images: UInt8, *, strict: bool, lines: list[str]) -> Bundle:
+    return export_bundle(
+        dense_encoder((1, 28, 28), 2, 8, nn.ReLU()),
+        nn.Sequential(nn.Linear(2, 784), nn.Sigmoid(), nn.Unflatten(1, (1, 28, 28))),
+        image_shape=(1, 28, 28),
+        output=tmp_path / "x.vae",
+        images=images,
+        precisions=["int8"],
+        strict=strict,
+        on_finding=lines.append,
+    )
+
+
+def test_without_a_wide_layer_the_fp32_bundle_is_written_with_a_line(
+    tmp_path: Path, digits: UInt8
+) -> None:
+    lines: list[str] = []
+    reason = "int8: no layer of these networks can be quantized: none is wide"
+    with pytest.raises(VAEError, match=reason):
+        narrow(tmp_path, digits, strict=True, lines=lines)
     assert not list(tmp_path.iterdir())
+    bundle = narrow(tmp_path, digits, strict=False, lines=lines)
+    assert bundle.precisions == ("fp32",)
+    assert reason in lines[-1]
+
+
+@pytest.fixture
+def dense_bundle(tmp_path: Path, digits: UInt8) -> Bundle:
+    encoder, decoder = dense_vae((1, 28, 28), 16)
+    return export_bundle(
+        encoder, decoder, image_shape=(1, 28, 28), output=tmp_path / "b.vae", images=digits
+    )
+
+
+def test_a_part_that_is_slower_in_int8_stays_in_fp32(
+    dense_bundle: Bundle, tmp_path: Path, digits: UInt8
+) -> None:
+    portable = dense_bundle.variants[0]
+    images = check_images(digits, (1, 28, 28))
+
+    def write(is_faster: IsFaster) -> Variant:
+        return write_int8_variant(
+            portable,
+            portable,
+            tmp_path / "b.vae",
+            images,
+            dense_bundle.likelihood,
+            Attempt(50),
+            is_faster,
+        )
+
+    only_encoder = write(lambda _int8, _fp32, inputs: inputs.shape[1:] == (1, 28, 28))
+    assert only_encoder.encoder.file == "encoder.int8.onnx"
+    assert only_encoder.decoder.file == "decoder.onnx"
+    with pytest.raises(Int8UnavailableError, match="neither encoder nor decoder gets faster"):
+        write(lambda *_: False)
+
+
+def test_what_loses_too_much_on_held_out_images_is_tried_again_more_carefully(
+    dense_bundle: Bundle, tmp_path: Path, digits: UInt8
+) -> None:
+    images = check_images(digits, (1, 28, 28))
+    losses = iter([60.0, 20.0])
+    tried = []
+
+    def measure(bundle: Bundle) -> Bundle:
+        tried.append(bundle.variants[-1])
+        int8 = replace(bundle.variants[-1], elbo_change=-next(losses, 60.0))
+        return replace(bundle, variants=(*bundle.variants[:-1], int8))
+
+    folder = tmp_path / "b.vae"
+    bundle = add_int8(dense_bundle, folder, images, 50, measure, is_faster=lambda *_: True)
+    assert bundle.variants[-1].elbo_change == -20
+    assert bundle.variants[-1].elbo_budget == 50
+    assert len(tried) == 2
+    # Other images calibrated.
+    assert tried[0].decoder.sha256 != tried[1].decoder.sha256
+    with pytest.raises(Int8UnavailableError, match="loses 60.00 nats .* more than the 50 allowed"):
+        add_int8(dense_bundle, folder, images, 50, measure, is_faster=lambda *_: True)
 
 
 def test_calibration_images_come_from_all_over() -> None:

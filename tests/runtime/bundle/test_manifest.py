@@ -31,7 +31,7 @@ json_values = st.recursive(
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (lambda v: v.update(schema=2), "schema 2 is not supported"),
+        (lambda v: v.update(schema=3), "schema 3 is not supported"),
         (lambda v: v.pop("schema"), "'schema'"),
         (lambda v: v.update(latent_dim="2"), "'latent_dim'"),
         (lambda v: v.update(latent_dim=0), "latent_dim positive"),

@@ -11,7 +11,8 @@ from torch import nn
 
 from vae_runtime.arrays import Float32, Float64, sorted_labels
 from vae_runtime.bundle import Component, Label
-from vae_train.label_statistics import label_statistics
+from vae_runtime.bundle.records import Covariance
+from vae_train.label_statistics import MAX_FULL_DIM, label_statistics
 
 # Images that are encoded at once.
 CHUNK = 256
@@ -32,7 +33,7 @@ def label_records(statistics: Mapping[str, Mapping[str, Any]]) -> dict[str, Labe
         records[name] = Label(
             count=values["count"],
             mean=tuple(values["mean"]),
-            cov=_matrix(values["cov"]),
+            cov=_covariance(values["cov"]),
             components=tuple(_component(component) for component in values["components"]),
         )
     return records
@@ -40,12 +41,17 @@ def label_records(statistics: Mapping[str, Mapping[str, Any]]) -> dict[str, Labe
 
 def _component(values: Mapping[str, Any]) -> Component:
     return Component(
-        weight=values["weight"], mean=tuple(values["mean"]), cov=_matrix(values["cov"])
+        weight=values["weight"], mean=tuple(values["mean"]), cov=_covariance(values["cov"])
     )
 
 
-def _matrix(rows: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(row) for row in rows)
+def _covariance(values: Sequence[Any]) -> Covariance:
+    """A matrix; a diagonal one of many latents, as checkpoints used to have, as its diagonal."""
+    if not isinstance(values[0], Sequence):
+        return tuple(values)
+    if len(values) > MAX_FULL_DIM:
+        return tuple(row[i] for i, row in enumerate(values))
+    return tuple(tuple(row) for row in values)
 
 
 @torch.no_grad()

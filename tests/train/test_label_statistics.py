@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,3 +41,27 @@ def test_any_number_of_images_gives_valid_gaussians(n: int, dim: int, seed: int)
         assert abs(sum(c["weight"] for c in label["components"]) - 1) < 1e-9
         for gaussian in [label, *label["components"]]:
             assert np.linalg.eigvalsh(gaussian["cov"]).min() > 0
+
+
+def test_above_16_latents_a_label_is_a_mixture_of_diagonals_held_as_vectors() -> None:
+    rng = np.random.default_rng(0)
+    mean = np.concatenate([rng.normal(c, 0.05, (500, 20)) for c in (-1.0, 1.0)])
+    label = label_statistics(mean, np.full((1000, 20), -12.0), np.zeros(1000, np.int64), ["a"])["a"]
+    assert np.shape(label["cov"]) == (20,)
+    np.testing.assert_allclose(label["cov"], 1.0025, rtol=0.01)
+    assert len(label["components"]) == 8
+    sides = {-1: 0.0, 1: 0.0}
+    for component in label["components"]:
+        assert np.shape(component["cov"]) == (20,)
+        assert np.max(component["cov"]) < 0.01
+        sides[int(np.sign(component["mean"][0]))] += component["weight"]
+    np.testing.assert_allclose(list(sides.values()), 0.5, atol=0.02)
+
+
+def test_a_label_of_many_latents_stays_small() -> None:
+    rng = np.random.default_rng(0)
+    label = label_statistics(
+        rng.normal(size=(900, 1024)), np.zeros((900, 1024)), np.zeros(900, np.int64), ["a"]
+    )["a"]
+    assert len(label["components"]) == 2
+    assert len(json.dumps(label)) < 70_000

@@ -14,8 +14,15 @@ from vae_runtime.latent.gaussian import unnormalized_log_gaussian
 MAX_COMPONENTS = 4
 # Images that a component needs for each latent dimension.
 MIN_IMAGES_PER_DIM = 10
-# Beyond it covariances are diagonal and there is one component: full ones would fill megabytes.
-MAX_MIXTURE_DIM = 16
+# Beyond it covariances are diagonal, and held as vectors: full ones would fill megabytes.
+MAX_FULL_DIM = 16
+# More diagonal components make up for the correlations that each leaves out.
+MAX_DIAGONAL_COMPONENTS = 8
+MIN_IMAGES_PER_DIAGONAL = 100
+# Of all means and variances of one label's diagonal components.
+MAX_DIAGONAL_NUMBERS = 4096
+# Digits of theirs that are kept: more say nothing of a few hundred images.
+DIAGONAL_DIGITS = 6
 EM_ITERATIONS = 60
 # Keeps a single image's covariance invertible.
 MIN_VARIANCE = 1e-6
@@ -27,7 +34,7 @@ FAR_QUANTILE = 0.98
 
 @dataclass(frozen=True)
 class _Mixture:
-    """weights (K,), means (K, D) and covariances (K, D, D) of K Gaussians."""
+    """weights (K,), means (K, D) and covariances (K, D, D), or diagonals (K, D), of K Gaussians."""
 
     weights: Float64
     means: Float64
@@ -46,7 +53,8 @@ def label_statistics(
     """Per label: count, mean (D,), covariance (D, D), and a small mixture of Gaussians.
 
     z_mean and log_var are (N, D), the latter the log of the variance that is sampled; labels (N,)
-    are positions in `names`. Covariances include the posterior variance.
+    are positions in `names`. Covariances include the posterior variance; above 16 dimensions they
+    are diagonals (D,).
     """
     statistics = {}
     for label in np.unique(labels):
@@ -55,22 +63,28 @@ def label_statistics(
         variances = np.exp(log_var[chosen])
         center = means.mean(0)
         cov = _covariance(means - center, variances, np.ones(len(means)))
-        if means.shape[1] > MAX_MIXTURE_DIM:
-            cov = np.diag(np.diag(cov))
         statistics[names[label]] = {
             "count": len(means),
-            "mean": center.tolist(),
-            "cov": cov.tolist(),
+            "mean": _numbers(center, cov),
+            "cov": _numbers(cov, cov),
             "components": _components(means, variances, cov),
         }
     return statistics
 
 
+def _component_count(n: int, dim: int) -> int:
+    """How many Gaussians n images of `dim` latents pay for."""
+    if dim <= MAX_FULL_DIM:
+        return min(MAX_COMPONENTS, n // (MIN_IMAGES_PER_DIM * dim))
+    most = min(MAX_DIAGONAL_COMPONENTS, MAX_DIAGONAL_NUMBERS // (2 * dim))
+    return min(most, n // MIN_IMAGES_PER_DIAGONAL)
+
+
 def _components(means: Float64, variances: Float64, cov: Float64) -> list[dict[str, Any]]:
     """The mixture of one label's images, or its one Gaussian where there are too few of them."""
     n, dim = means.shape
-    k = min(MAX_COMPONENTS, n // (MIN_IMAGES_PER_DIM * dim))
-    if dim > MAX_MIXTURE_DIM or k <= 1:
+    k = _component_count(n, dim)
+    if k <= 1:
         return [_component(1.0, means.mean(0), cov)]
     mixture = _Mixture(
         weights=np.full(k, 1 / k),
@@ -107,14 +121,17 @@ def _responsibilities(mixture: _Mixture, points: Float64) -> Float64:
 
 
 def _covariance(deviations: Float64, variances: Float64, weights: Float64) -> Float64:
-    """The covariance (D, D) of weighted Gaussians.
+    """The covariance (D, D) of weighted Gaussians, or its diagonal (D,) of more than 16 latents.
 
     `deviations` of their means and `variances` are (N, D), `weights` (N,).
     """
     total = max(float(weights.sum()), MIN_TOTAL)
     weighted = weights[:, None]
-    scatter = (deviations * weighted).T @ deviations / total
     posterior = (variances * weighted).sum(0) / total
+    if deviations.shape[1] > MAX_FULL_DIM:
+        diagonal: Float64 = (deviations**2 * weighted).sum(0) / total + posterior + MIN_VARIANCE
+        return diagonal
+    scatter = (deviations * weighted).T @ deviations / total
     cov: Float64 = scatter + np.diag(posterior + MIN_VARIANCE)
     return cov
 
@@ -137,4 +154,11 @@ def _squared_distances(points: Float64, center: Float64) -> Float64:
 
 
 def _component(weight: float, mean: Float64, cov: Float64) -> dict[str, Any]:
-    return {"weight": weight, "mean": mean.tolist(), "cov": cov.tolist()}
+    return {"weight": weight, "mean": _numbers(mean, cov), "cov": _numbers(cov, cov)}
+
+
+def _numbers(values: Float64, cov: Float64) -> list[Any]:
+    """As lists; beside a diagonal covariance, of which there are many, with few digits."""
+    if cov.ndim == 2:
+        return list(values.tolist())
+    return [float(f"{value:.{DIAGONAL_DIGITS}g}") for value in values]

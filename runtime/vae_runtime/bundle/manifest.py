@@ -15,6 +15,7 @@ from vae_runtime.bundle.records import (
     ELBO_BUDGET,
     Bundle,
     Component,
+    Covariance,
     GraphFile,
     Label,
     Likelihood,
@@ -23,7 +24,8 @@ from vae_runtime.bundle.records import (
 )
 from vae_runtime.bundle.storage import is_plain_name
 
-# Schema 2 has conditions of variants; what needs none of its keys is still written as schema 1.
+# Schema 2 has conditions of variants and diagonal covariances; what needs neither is still written
+# as schema 1.
 SCHEMA = 2
 FIRST_SCHEMA = 1
 # The covariances of more latents fill megabytes when each number has its own line.
@@ -37,6 +39,10 @@ def to_json(bundle: Bundle) -> str:
     values = asdict(bundle)
     if not bundle.likelihood.log_var:
         del values["likelihood"]["log_var"]
+    for name, label in bundle.labels.items():
+        if _is_diagonal(label.cov) and len(label.components) == 1:
+            # The label's own Gaussian isn't said twice.
+            del values["labels"][name]["components"]
     portable = next((v for v in bundle.variants if v.is_portable), bundle.variants[0])
     values["score_quantiles"] = dict(portable.score_quantiles)
     indent = 1 if bundle.latent_dim <= MAX_INDENTED_LATENT_DIM else None
@@ -75,7 +81,8 @@ def from_json(text: str) -> Bundle:
 def _schema(bundle: Bundle) -> int:
     """The first schema that has all that the bundle says."""
     has_conditions = any(variant.requires for variant in bundle.variants)
-    return SCHEMA if has_conditions else FIRST_SCHEMA
+    has_diagonals = any(_is_diagonal(label.cov) for label in bundle.labels.values())
+    return SCHEMA if has_conditions or has_diagonals else FIRST_SCHEMA
 
 
 def _variants(values: Object) -> tuple[Variant, ...]:
@@ -130,14 +137,20 @@ def _labels(values: Object, latent_dim: int) -> dict[str, Label]:
 
 
 def _label(values: Object, path: str, latent_dim: int) -> Label:
-    components = [
-        _component(item, f"{path}.components[{i}]", latent_dim)
-        for i, item in enumerate(_list(values, "components", dict, path=path))
-    ]
+    mean = _vector(values.get("mean"), f"{path}.mean", latent_dim)
+    cov = _covariance(values.get("cov"), f"{path}.cov", latent_dim)
+    components = [Component(1.0, mean, cov)]
+    if "components" in values:
+        components = [
+            _component(item, f"{path}.components[{i}]", latent_dim)
+            for i, item in enumerate(_list(values, "components", dict, path=path))
+        ]
+    if any(_is_diagonal(component.cov) != _is_diagonal(cov) for component in components):
+        raise ValueError(f"{path!r} mixes full and diagonal covariances")
     return Label(
         count=_field(values, "count", int, path=path),
-        mean=_vector(values.get("mean"), f"{path}.mean", latent_dim),
-        cov=_matrix(values.get("cov"), f"{path}.cov", latent_dim),
+        mean=mean,
+        cov=cov,
         components=tuple(components),
     )
 
@@ -146,7 +159,7 @@ def _component(values: Object, path: str, latent_dim: int) -> Component:
     return Component(
         weight=_finite(values.get("weight"), f"{path}.weight"),
         mean=_vector(values.get("mean"), f"{path}.mean", latent_dim),
-        cov=_matrix(values.get("cov"), f"{path}.cov", latent_dim),
+        cov=_covariance(values.get("cov"), f"{path}.cov", latent_dim),
     )
 
 
@@ -197,6 +210,20 @@ def _vector(values: Any, path: str, size: int) -> tuple[float, ...]:
     if not isinstance(values, list) or len(values) != size:
         raise ValueError(f"{path!r} is not a list of {size} numbers")
     return tuple(_finite(value, path) for value in values)
+
+
+def _covariance(values: Any, path: str, size: int) -> Covariance:
+    """A matrix, or the vector of a diagonal one, whose variances are positive."""
+    if isinstance(values, list) and values and isinstance(values[0], list):
+        return _matrix(values, path, size)
+    diagonal = _vector(values, path, size)
+    if min(diagonal) <= 0:
+        raise ValueError(f"{path!r} holds a variance that isn't positive")
+    return diagonal
+
+
+def _is_diagonal(cov: Covariance) -> bool:
+    return not isinstance(cov[0], tuple)
 
 
 def _matrix(values: Any, path: str, size: int) -> tuple[tuple[float, ...], ...]:

@@ -74,26 +74,30 @@ class Variant:
         return line
 
 
+# (D, D), or (D,) where it is diagonal.
+Covariance = tuple[float, ...] | tuple[tuple[float, ...], ...]
+
+
 @dataclass(frozen=True)
 class Component:
-    """One Gaussian of a label's mixture: weight, mean (D,), covariance (D, D)."""
+    """One Gaussian of a label's mixture: weight, mean (D,), covariance (D, D) or (D,)."""
 
     weight: float
     mean: tuple[float, ...]
-    cov: tuple[tuple[float, ...], ...]
+    cov: Covariance
 
 
 @dataclass(frozen=True, repr=False)
 class Label:
     """Where the training images of one label lie in latent space.
 
-    `cov` includes the posterior variance; `components` is a mixture that fits better than the one
-    Gaussian does.
+    `cov` (D, D), or (D,) where it is diagonal, includes the posterior variance; `components` is a
+    mixture that fits better than the one Gaussian does, its covariances of the same form.
     """
 
     count: int
     mean: tuple[float, ...]
-    cov: tuple[tuple[float, ...], ...]
+    cov: Covariance
     components: tuple[Component, ...]
 
     def __repr__(self) -> str:

@@ -11,7 +11,14 @@ from vae_runtime.bundle import Component
 
 
 def unnormalized_log_gaussian(points: Float64, mean: Float64, cov: Float64) -> Float64:
-    """log N(points; mean, cov) without the constant -½ D log 2π, for points (N, D) -> (N,)."""
+    """log N(points; mean, cov) without the constant -½ D log 2π, for points (N, D) -> (N,).
+
+    `cov` is (D, D), or (D,) where it is diagonal.
+    """
+    if cov.ndim == 1:
+        squares = ((points - mean) ** 2 / cov).sum(1)
+        diagonal_log_p: Float64 = -0.5 * (squares + np.log(cov).sum())
+        return diagonal_log_p
     root = np.linalg.cholesky(cov)
     standardized = np.linalg.solve(root, (points - mean).T)
     log_p: Float64 = -0.5 * (standardized**2).sum(0) - np.log(np.diag(root)).sum()
@@ -19,7 +26,7 @@ def unnormalized_log_gaussian(points: Float64, mean: Float64, cov: Float64) -> F
 
 
 def log_gaussian(points: Float64, mean: Float64, cov: Float64) -> Float64:
-    """log N(points; mean, cov) for points (N, D), mean (D,), cov (D, D) -> (N,)."""
+    """log N(points; mean, cov) points (N, D), mean (D,), cov (D, D) or (D,) -> (N,)."""
     constant = 0.5 * points.shape[1] * np.log(2 * np.pi)
     log_p: Float64 = unnormalized_log_gaussian(points, mean, cov) - constant
     return log_p
@@ -39,8 +46,12 @@ def draw_mixture(components: Sequence[Component], n: int, rng: np.random.Generat
     """n draws (n, D) from a Gaussian mixture."""
     weights = np.array([component.weight for component in components])
     means = np.array([component.mean for component in components])
-    roots = np.stack([np.linalg.cholesky(np.array(component.cov)) for component in components])
+    covariances = np.array([component.cov for component in components])
     chosen = rng.choice(len(components), n, p=weights / weights.sum())
     noise = rng.standard_normal((n, means.shape[1]))
+    if covariances.ndim == 2:
+        diagonal_draws: Float64 = means[chosen] + np.sqrt(covariances)[chosen] * noise
+        return diagonal_draws
+    roots = np.linalg.cholesky(covariances)
     draws: Float64 = means[chosen] + np.einsum("nij,nj->ni", roots[chosen], noise)
     return draws

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import strategies as st
 
 from vae_runtime import BundleError
-from vae_runtime.bundle import read_bundle, to_json
+from vae_runtime.bundle import (
+    Bundle,
+    Component,
+    GraphFile,
+    Label,
+    Variant,
+    from_json,
+    read_bundle,
+    to_json,
+)
 
 
 def change(bundle: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
@@ -42,6 +51,9 @@ json_values = st.recursive(
         (lambda v: v["preprocess"].update(fit="squeeze"), "squeeze"),
         (lambda v: v["likelihood"].update(name="poisson"), "poisson"),
         (lambda v: v["labels"]["0"].update(mean=[0.0]), "2 numbers"),
+        (lambda v: v["labels"]["0"].update(cov=[1.0, 0.0]), "isn't positive"),
+        (lambda v: v["labels"]["0"].update(cov=[1.0, 1.0]), "mixes full and diagonal"),
+        (lambda v: v["variants"][0].update(requires=[1]), "'variants\\[0\\].requires'"),
     ],
 )
 def test_a_wrong_manifest_names_the_field(
@@ -61,3 +73,15 @@ def test_writing_and_reading_a_manifest_is_the_identity(bundle: Path) -> None:
     first = read_bundle(bundle)
     (bundle / "bundle.json").write_text(to_json(first))
     assert read_bundle(bundle) == first
+
+
+def test_a_labels_own_gaussian_is_not_written_twice() -> None:
+    graph = GraphFile("a.onnx", "0" * 64, 0)
+    one = Component(1.0, (0.5,) * 20, (2.0,) * 20)
+    label = Label(7, one.mean, one.cov, (one,))
+    variant = Variant("fp32", "fp32", ("*",), graph, graph)
+    bundle = Bundle(20, (1, 8, 8), (variant,), labels={"a": label})
+    values = json.loads(to_json(bundle))
+    assert values["schema"] == 2
+    assert "components" not in values["labels"]["a"]
+    assert from_json(to_json(bundle)) == bundle

@@ -32,3 +32,18 @@ def test_draws_have_the_mixtures_mean() -> None:
     draws = draw_mixture(MIXTURE, 20_000, np.random.default_rng(0))
     expected = 0.25 * np.array(MIXTURE[0].mean) + 0.75 * np.array(MIXTURE[1].mean)
     np.testing.assert_allclose(draws.mean(0), expected, atol=0.06)
+
+
+def test_a_diagonal_covariance_may_be_a_vector() -> None:
+    diagonal = (
+        Component(0.25, (-3.0, 0.0), (1.0, 2.0)),
+        Component(0.75, (3.0, 1.0), (0.5, 0.25)),
+    )
+    full = tuple(
+        Component(part.weight, part.mean, tuple(map(tuple, np.diag(part.cov).tolist())))
+        for part in diagonal
+    )
+    points = np.random.default_rng(0).normal(size=(50, 2))
+    np.testing.assert_allclose(log_mixture(diagonal, points), log_mixture(full, points))
+    draws = draw_mixture(diagonal, 100, np.random.default_rng(0))
+    np.testing.assert_allclose(draws, draw_mixture(full, 100, np.random.default_rng(0)))

@@ -25,9 +25,9 @@ from vae_export.card import CARD_FILE, card_text
 from vae_export.contract import require_contract
 from vae_export.graphs import export_graph
 from vae_export.int8 import Int8UnavailableError
-from vae_export.rewrites import rewrite_for_cpu
+from vae_export.rewrites import candidates_for_cpu
 from vae_export.source import ExportSource
-from vae_export.speed import conditions_of_gain
+from vae_export.speed import fastest, levels_here
 from vae_export.torch_modules import module_name
 from vae_runtime.arrays import Float32
 from vae_runtime.bundle import Bundle, Variant, is_bundle
@@ -91,9 +91,7 @@ def write_bundle(
         probes = _run_torch(source)
         portable = _write_portable(source, folder, probes, options.tolerance)
         variants = [portable]
-        for_cpu = _write_cpu_decoder_if_faster(folder, portable, probes, options.tolerance)
-        if for_cpu is not None:
-            variants.append(for_cpu)
+        variants += _write_cpu_decoders(folder, portable, probes, options.tolerance)
         write_check(folder, source, probes.images[:CHECK_COUNT], probes.z[-CHECK_COUNT:])
         bundle = _measured(source, folder, _describe(source, variants))
         if "int8" in options.precisions:
@@ -196,31 +194,39 @@ def _write_portable(
     )
 
 
-def _write_cpu_decoder_if_faster(
+def _write_cpu_decoders(
     folder: Path, portable: Variant, probes: Probes, tolerance: float
-) -> Variant | None:
-    """Write decoder.cpu.onnx, rewritten for onnxruntime's CPU provider.
+) -> list[Variant]:
+    """Write decoder.cpu.onnx, rewritten for onnxruntime's CPU provider, where that is faster.
 
-    Where it is faster under some conditions only, the variant names them. Where no rewrite fits,
-    and where the result is faster nowhere, there is no such variant.
+    Which rewrites are depends on the layouts that onnxruntime has: one graph serves both where it
+    is the fastest with both, else each variant names its condition.
     """
     baseline = (folder / portable.decoder.file).read_bytes()
-    rewritten = rewrite_for_cpu(baseline)
-    if rewritten is None:
-        return None
-    met = conditions_of_gain(rewritten, baseline, probes.z[:SPEED_BATCH])
-    if not met:
-        return None
-    report = _prove(probes.decoder, rewritten, tolerance)
-    return Variant(
-        name="cpu",
-        precision="fp32",
-        providers=(CPU,),
-        encoder=portable.encoder,
-        decoder=write_graph(folder, "decoder.cpu.onnx", rewritten),
-        parity={"encoder": portable.parity["encoder"], "decoder": report},
-        requires=() if set(met) == CONDITIONS else tuple(met),
-    )
+    candidates = candidates_for_cpu(baseline)
+    z = probes.z[:SPEED_BATCH]
+    chosen: dict[bytes, list[str]] = {}
+    levels = levels_here()
+    for condition, level in levels.items():
+        best = fastest(candidates, baseline, z, level)
+        if best is not None:
+            chosen.setdefault(best, []).append(condition)
+    variants = []
+    for model_bytes, conditions in chosen.items():
+        report = _prove(probes.decoder, model_bytes, tolerance)
+        is_anywhere = set(conditions) == CONDITIONS
+        name = "cpu-plain" if conditions == [PLAIN_LAYOUTS] and len(levels) > 1 else "cpu"
+        variant = Variant(
+            name=name,
+            precision="fp32",
+            providers=(CPU,),
+            encoder=portable.encoder,
+            decoder=write_graph(folder, f"decoder.{name}.onnx", model_bytes),
+            parity={"encoder": portable.parity["encoder"], "decoder": report},
+            requires=() if is_anywhere else tuple(conditions),
+        )
+        variants.append(variant)
+    return variants
 
 
 def _with_int8(source: ExportSource, folder: Path, bundle: Bundle, budget: float | None) -> Bundle:

@@ -9,6 +9,7 @@ noise, a few percent, never makes a slower graph a faster one.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import onnxruntime
@@ -38,22 +39,29 @@ LOWER_QUARTILE = 0.25
 MAX_SECONDS_OF_ONE = 0.1
 
 
-def conditions_of_gain(candidate: bytes, baseline: bytes, inputs: Float32) -> list[Condition]:
-    """Under which of the conditions that this machine can measure `candidate` is the faster one.
-
-    On x86-64 both layouts can be measured, elsewhere the plain one.
-    """
-    levels: dict[Condition, onnxruntime.GraphOptimizationLevel] = {PLAIN_LAYOUTS: ALL_OPTIMIZATIONS}
+def levels_here() -> dict[Condition, onnxruntime.GraphOptimizationLevel]:
+    """The conditions that this machine can measure, and at which level onnxruntime meets them."""
     if has_blocked_layouts():
-        levels = {
-            BLOCKED_LAYOUTS: ALL_OPTIMIZATIONS,
-            PLAIN_LAYOUTS: WITHOUT_BLOCKED_LAYOUTS,
-        }
-    met = []
-    for condition, level in levels.items():
-        if is_faster(candidate, baseline, inputs, level):
-            met.append(condition)
-    return met
+        return {BLOCKED_LAYOUTS: ALL_OPTIMIZATIONS, PLAIN_LAYOUTS: WITHOUT_BLOCKED_LAYOUTS}
+    return {PLAIN_LAYOUTS: ALL_OPTIMIZATIONS}
+
+
+def fastest(
+    candidates: Sequence[bytes],
+    baseline: bytes,
+    inputs: Float32,
+    level: onnxruntime.GraphOptimizationLevel,
+) -> bytes | None:
+    """The candidate that gains most over `baseline`; None where none is faster.
+
+    Earlier ones are preferred: a later one must beat the best so far as clearly as that one beat
+    the baseline.
+    """
+    best = baseline
+    for candidate in candidates:
+        if is_faster(candidate, best, inputs, level):
+            best = candidate
+    return None if best is baseline else best
 
 
 def is_faster(

@@ -12,6 +12,8 @@ from vae_export.int8.variant import Attempt, IsFaster, write_int8_variant
 from vae_export.int8.worth import is_faster_in_int8
 from vae_runtime.arrays import Float32
 from vae_runtime.bundle import Bundle
+from vae_runtime.engine.conditions import conditions_here
+from vae_runtime.engine.providers import CPU
 
 # Of the budget, what the search spends; the rest is for the error of its estimate.
 SEARCH_SHARE = 0.8
@@ -37,7 +39,7 @@ def add_int8(
     fresh images. Raises Int8UnavailableError where no attempt keeps the budget.
     """
     portable = bundle.variants[0]
-    fastest = bundle.variants[-1]
+    fastest = bundle.variant("fp32", CPU, conditions_here())
     if budget is None:
         encoder = (folder / portable.encoder.file).read_bytes()
         decoder = (folder / portable.decoder.file).read_bytes()

@@ -25,25 +25,47 @@ from vae_export.rewrites.editor import Editor
 from vae_export.rewrites.folding import fold_crop, fold_pad
 from vae_export.rewrites.last_convolution import block_last_convolution, separate_last_convolution
 from vae_export.rewrites.phases import split_phases
+from vae_export.rewrites.transposed import block_last_upsampling, flip_stride_one
+from vae_export.rewrites.upsampling import (
+    convolve_before_upsampling,
+    drop_resize_by_one,
+    transpose_upsampled_convolution,
+)
 
 Pass = Callable[[Editor], bool]
 
-PASSES: tuple[Pass, ...] = (
+# Fewer operations and no others: the way for the passes that follow them.
+SIMPLIFYING_PASSES: tuple[Pass, ...] = (
+    drop_resize_by_one,
+    convolve_before_upsampling,
     # The other passes look for a convolution right behind another, with its pads in its attributes.
     fold_pad,
     fold_crop,
-    # Before split_phases, which consumes the transposed convolution that this one begins at.
+    # A last transposed convolution of stride 1 becomes a last convolution.
+    flip_stride_one,
+)
+PASSES: tuple[Pass, ...] = (
+    *SIMPLIFYING_PASSES,
+    # Makes transposed convolutions for the passes that take them apart.
+    transpose_upsampled_convolution,
+    # Before split_phases, which consumes the transposed convolutions that these begin at.
     separate_last_convolution,
+    block_last_upsampling,
     # Every other transposed convolution.
     split_phases,
 )
+# Without splitting: where phases cost more than they save, as of kernels that don't double exactly.
+WHOLE_PASSES: tuple[Pass, ...] = (*SIMPLIFYING_PASSES, block_last_upsampling)
+# From most to least: what is tried on a decoder, for none of them is the fastest everywhere.
+CANDIDATE_PASSES: tuple[tuple[Pass, ...], ...] = (PASSES, WHOLE_PASSES, SIMPLIFYING_PASSES)
 INT8_PASSES: tuple[Pass, ...] = (
-    fold_pad,
-    fold_crop,
+    *SIMPLIFYING_PASSES,
+    transpose_upsampled_convolution,
     # In int8 calling a small convolution costs more than computing it: one large one is faster.
     block_last_convolution,
     # Where the phases have odd sides, which the pass above leaves alone.
     separate_last_convolution,
+    block_last_upsampling,
     split_phases,
 )
 
@@ -71,6 +93,16 @@ def rewrite_for_cpu(model_bytes: bytes, passes: Sequence[Pass] = PASSES) -> byte
     if model is None:
         return None
     return bytes(model.SerializeToString())
+
+
+def candidates_for_cpu(model_bytes: bytes) -> list[bytes]:
+    """The model rewritten by each of `CANDIDATE_PASSES`, the most rewritten first, each once."""
+    candidates: list[bytes] = []
+    for passes in CANDIDATE_PASSES:
+        rewritten = rewrite_for_cpu(model_bytes, passes)
+        if rewritten is not None and rewritten not in candidates:
+            candidates.append(rewritten)
+    return candidates
 
 
 def _has_subgraphs(model: onnx.ModelProto) -> bool:

@@ -67,7 +67,13 @@ def window(offsets: Iterable[int], stride: int = 1) -> Taps:
 
 
 def add_conv(
-    editor: Editor, source: str, weight: Float32, bias: Float32 | None, rows: Taps, columns: Taps
+    editor: Editor,
+    source: str,
+    weight: Float32,
+    bias: Float32 | None,
+    rows: Taps,
+    columns: Taps,
+    output: str | None = None,
 ) -> str:
     """Add a convolution with constant weight and bias; returns the name of its output."""
     inputs = [source, editor.add_constant(weight)]
@@ -76,6 +82,7 @@ def add_conv(
     return editor.add(
         "Conv",
         inputs,
+        output,
         pads=[rows.before, columns.before, rows.after, columns.after],
         kernel_shape=list(weight.shape[2:]),
         strides=[rows.stride, columns.stride],

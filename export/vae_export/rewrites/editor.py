@@ -67,15 +67,22 @@ class Editor:
         self.nodes.append(helper.make_node(op_type, list(inputs), [name], **attributes))
         return name
 
-    def add_like(self, node: onnx.NodeProto, source: str) -> str:
-        """Add a copy of a one-input node on another input; returns the name of its output."""
+    def add_like(self, node: onnx.NodeProto, source: str, output: str | None = None) -> str:
+        """Add a copy of a node on another first input; returns the name of its output."""
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         copy.input[0] = source
-        copy.output[0] = self._new_name(node.op_type.lower())
+        copy.output[0] = output or self._new_name(node.op_type.lower())
         copy.name = ""
         self.nodes.append(copy)
         return str(copy.output[0])
+
+    def replace_input(self, name: str, other: str) -> None:
+        """Let every node that takes `name` take `other`."""
+        for node in self.nodes:
+            for i, taken in enumerate(node.input):
+                if taken == name:
+                    node.input[i] = other
 
     def remove(self, *nodes: onnx.NodeProto | None) -> None:
         """Remove these nodes; None stands for one that isn't there."""

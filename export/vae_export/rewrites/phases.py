@@ -81,6 +81,19 @@ def _phase_window(kernel: int, phase: int, lead: int) -> tuple[Taps, dict[int, i
     return taps, {k: offset + taps.before for k, offset in offsets.items()}
 
 
+def phase_offsets(kernel: int, lead: int) -> tuple[Taps, list[tuple[int, int, int]]]:
+    """How the rows of both phases read the input through one window.
+
+    The window, and (phase, kernel row, tap of the window) of each row of the kernel.
+    """
+    reads = []
+    for phase, k in product((0, 1), range(kernel)):
+        if (phase + lead - k) % 2 == 0:
+            reads.append((phase, k, (phase + lead - k) // 2))
+    taps = window([offset for _, _, offset in reads])
+    return taps, [(phase, k, offset + taps.before) for phase, k, offset in reads]
+
+
 def _interleave(editor: Editor, phases: list[str], output: str) -> None:
     """The pixel shuffle of four phases (N, C, H, W) to (N, C, 2H, 2W)."""
     stacked = editor.add("Concat", phases, axis=1)

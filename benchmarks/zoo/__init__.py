@@ -1,0 +1,1 @@
+"""Other people's VAEs, and what an export gains on them."""

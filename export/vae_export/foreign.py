@@ -68,6 +68,7 @@ def source_of_modules(
         decoder=adapted.decoder,
         image_shape=description.image_shape,
         latent_dim=adapted.latent_dim,
+        latent_shape=adapted.latent_shape if len(adapted.latent_shape) == 3 else (),
         likelihood=likelihood,
         heldout_images=images,
         calibration_images=images,

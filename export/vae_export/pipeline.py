@@ -267,6 +267,7 @@ def _prove(expected: parity.Expected, model_bytes: bytes, tolerance: float) -> M
 def _describe(source: ExportSource, variants: Sequence[Variant]) -> Bundle:
     return Bundle(
         latent_dim=source.latent_dim,
+        latent_shape=source.latent_shape,
         image_shape=source.image_shape,
         variants=tuple(variants),
         likelihood=source.likelihood,

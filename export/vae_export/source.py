@@ -25,6 +25,8 @@ class ExportSource:
     decoder: nn.Module
     image_shape: ImageShape
     latent_dim: int
+    # (C, h, w) of spatial latents, which both modules have flattened; empty for vectors.
+    latent_shape: tuple[int, ...] = ()
     likelihood: Likelihood
     # (N, C, H, W) that training didn't see; without any, parity uses noise and nothing is scored.
     heldout_images: Float32 | None = None

@@ -41,7 +41,8 @@ def differences(vae: VAE) -> dict[str, float]:
     file.
     """
     stored = read_check(vae.storage)
-    z_mean, z_log_var = vae.encode(stored["images"])
+    codes = vae.encode(stored["images"])
+    z_mean, z_log_var = [array.reshape(len(array), -1) for array in codes]
     decoded = vae.decode(stored["latents"])
     found = {}
     for name, array in {"z_mean": z_mean, "z_log_var": z_log_var, "decoded": decoded}.items():

@@ -166,6 +166,14 @@ class VAE:
         return self.bundle.latent_dim
 
     @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """(D,), or (C, h, w) of an autoencoder whose latents are small images; D is their product.
+
+        `grid` and latent files have such latents flattened, the last dimension fastest.
+        """
+        return self.bundle.latent_shape or (self.latent_dim,)
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
         return self.bundle.image_shape
@@ -181,6 +189,7 @@ class VAE:
         return {
             "path": str(self.path),
             "latent_dim": self.latent_dim,
+            "latent_shape": list(self.latent_shape),
             "image_shape": list(self.image_shape),
             "provider": self.provider,
             "precision": self.precision,
@@ -194,11 +203,11 @@ class VAE:
         }
 
     def decode(self, z: ArrayLike) -> Float32:
-        """Latents (N, D) -> images (N, C, H, W) float32 in [0, 1].
+        """Latents (N, D) or (N, *latent_shape) -> images (N, C, H, W) float32 in [0, 1].
 
-        Raises ValueError for another width, NaN or infinity, TypeError for what isn't numbers.
+        Raises ValueError for another shape, NaN or infinity, TypeError for what isn't numbers.
         """
-        (images,) = self._decoder(check_latents(z, self.latent_dim))
+        (images,) = self._decoder(self._latents(z))
         return images
 
     def read(
@@ -241,17 +250,20 @@ class VAE:
         save_picture(self._sheet(images, columns, scale), path)
 
     def encode(self, images: ImageSource) -> tuple[Float32, Float32]:
-        """Images -> z_mean and z_log_var, each (N, D) float32.
+        """Images -> z_mean and z_log_var, each (N, *latent_shape) float32.
 
         The posterior's variance is exp(z_log_var). `images` are what `read` takes. Raises
         ValueError for arrays of other shapes and values, TypeError for another dtype.
         """
         z_mean, z_log_var = self._encoder(self._images(images))
-        return z_mean, z_log_var
+        if not self.bundle.has_spatial_latents:
+            return z_mean, z_log_var
+        shape = (len(z_mean), *self.latent_shape)
+        return z_mean.reshape(shape), z_log_var.reshape(shape)
 
     def reconstruct(self, images: ImageSource) -> Float32:
         """decode(z_mean) of the images: (N, C, H, W) float32 in [0, 1]."""
-        z_mean, _ = self.encode(images)
+        z_mean, _ = self._encoder(self._images(images))
         return self.decode(z_mean)
 
     def sample(self, n: int, *, seed: int | None = None) -> Float32:
@@ -266,7 +278,7 @@ class VAE:
         """
         if np.ndim(z_or_n) == 0:
             return self._stream_prior(check_count(z_or_n), seed)
-        return self._stream_latents(check_latents(z_or_n, self.latent_dim))
+        return self._stream_latents(self._latents(z_or_n))
 
     def grid(
         self,
@@ -283,6 +295,7 @@ class VAE:
         normal CDF of n points over `quantiles` (default 0.05 … 0.95, as in the book), or n points
         over `limits` in latent units; the other dimensions are `anchor` (D,), default zeros.
         """
+        self._require_vectors("grid")
         points = places.axis_points(check_count(n), quantiles, limits)
         center = np.zeros(self.latent_dim) if anchor is None else self._one_latent(anchor)
         z = places.grid(points, points, axes, np.asarray(center, np.float64))
@@ -315,7 +328,7 @@ class VAE:
         place of two labels. Raises ValueError for a label that the bundle doesn't have, and for
         labels beside a direction.
         """
-        z_mean, _ = self.encode(images)
+        z_mean, _ = self._encoder(self._images(images))
         return self.decode(z_mean + strength * self._direction(add, remove, direction))
 
     def concept(self, add: str | None = None, remove: str | None = None) -> Float64:
@@ -329,8 +342,8 @@ class VAE:
 
         Both (N, C, H, W), at least one image. Raises ValueError for none.
         """
-        z_with, _ = self.encode(with_it)
-        z_without, _ = self.encode(without)
+        z_with, _ = self._encoder(self._images(with_it))
+        z_without, _ = self._encoder(self._images(without))
         return places.direction(z_with, z_without)
 
     def label_mean(self, label: str | None = None) -> Float64:
@@ -437,6 +450,26 @@ class VAE:
             raise ValueError("a direction excludes labels to add and to remove")
         return self._one_latent(direction).astype(np.float64)
 
+    def _require_vectors(self, what: str) -> None:
+        """Raise ValueError where latents are small images, which have no plane to walk in."""
+        if self.bundle.has_spatial_latents:
+            shape = "×".join(map(str, self.latent_shape))
+            raise ValueError(
+                f"{self.path}: {what} needs latents that are vectors; this model's are {shape} "
+                "images: sample, interpolate and reconstruct take them"
+            )
+
+    def _latents(self, z: ArrayLike) -> Float32:
+        """Latents (N, D), (N, *latent_shape), or one of them -> (N, D) float32."""
+        if self.bundle.has_spatial_latents and np.ndim(z) > 2:
+            array = np.asarray(z)
+            if array.shape[-len(self.latent_shape) :] != self.latent_shape:
+                raise ValueError(
+                    f"latents of shape {array.shape} don't end in the model's {self.latent_shape}"
+                )
+            z = array.reshape(-1, self.latent_dim)
+        return check_latents(z, self.latent_dim)
+
     def _place(self, z_or_label: ArrayLike) -> Float64:
         """A latent (D,), or the purest place of a label."""
         if isinstance(z_or_label, str | int):
@@ -446,9 +479,10 @@ class VAE:
         return self._one_latent(z_or_label).astype(np.float64)
 
     def _one_latent(self, z: ArrayLike) -> Float32:
-        latents = check_latents(z, self.latent_dim)
+        latents = self._latents(z)
         if len(latents) != 1:
-            raise ValueError(f"one latent ({self.latent_dim},) was expected, not {np.shape(z)}")
+            wanted = ", ".join(map(str, self.latent_shape))
+            raise ValueError(f"one latent ({wanted}) was expected, not {np.shape(z)}")
         one: Float32 = latents[0]
         return one
 

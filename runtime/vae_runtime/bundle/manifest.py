@@ -24,8 +24,8 @@ from vae_runtime.bundle.records import (
 )
 from vae_runtime.bundle.storage import is_plain_name
 
-# Schema 2 has conditions of variants and diagonal covariances; what needs neither is still written
-# as schema 1.
+# Schema 2 has conditions of variants, diagonal covariances and spatial latents; what needs none of
+# them is still written as schema 1.
 SCHEMA = 2
 FIRST_SCHEMA = 1
 # The covariances of more latents fill megabytes when each number has its own line.
@@ -37,6 +37,7 @@ Object = dict[str, Any]
 def to_json(bundle: Bundle) -> str:
     """The text of `bundle.json`."""
     values = asdict(bundle)
+    values["latent_shape"] = bundle.latent_shape or (bundle.latent_dim,)
     if not bundle.likelihood.log_var:
         del values["likelihood"]["log_var"]
     for name, label in bundle.labels.items():
@@ -75,14 +76,28 @@ def from_json(text: str) -> Bundle:
         labels=_labels(_field(values, "labels", dict, {}), latent_dim),
         training=_field(values, "training", dict, {}),
         producer=_field(values, "producer", dict, {}),
+        latent_shape=_latent_shape(values, latent_dim),
     )
+
+
+def _latent_shape(values: Object, latent_dim: int) -> tuple[int, ...]:
+    """Empty where latents are vectors."""
+    shape = tuple(_list(values, "latent_shape", int, []))
+    if shape in ((), (latent_dim,)):
+        return ()
+    if len(shape) != 3 or min(shape) < 1 or math.prod(shape) != latent_dim:
+        raise ValueError(
+            f"'latent_shape' {list(shape)} does not hold latent_dim {latent_dim} numbers"
+        )
+    return shape
 
 
 def _schema(bundle: Bundle) -> int:
     """The first schema that has all that the bundle says."""
     has_conditions = any(variant.requires for variant in bundle.variants)
     has_diagonals = any(_is_diagonal(label.cov) for label in bundle.labels.values())
-    return SCHEMA if has_conditions or has_diagonals else FIRST_SCHEMA
+    is_new = has_conditions or has_diagonals or bundle.has_spatial_latents
+    return SCHEMA if is_new else FIRST_SCHEMA
 
 
 def _variants(values: Object) -> tuple[Variant, ...]:

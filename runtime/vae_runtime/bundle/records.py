@@ -145,7 +145,10 @@ class Preprocess:
 
 @dataclass(frozen=True, repr=False)
 class Bundle:
-    """A verified `bundle.json`; image_shape is (C, H, W)."""
+    """A verified `bundle.json`; image_shape is (C, H, W).
+
+    `latent_shape` is (C, h, w) where latents are small images; empty where they are (latent_dim,).
+    """
 
     latent_dim: int
     image_shape: tuple[int, int, int]
@@ -155,10 +158,15 @@ class Bundle:
     labels: Mapping[str, Label] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     producer: Mapping[str, str] = field(default_factory=dict)
+    latent_shape: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         names = ", ".join(variant.name for variant in self.variants)
         return f"<Bundle of {self.latent_dim} latents, images {self.image_shape}, {names}>"
+
+    @property
+    def has_spatial_latents(self) -> bool:
+        return len(self.latent_shape) > 1
 
     @property
     def precisions(self) -> tuple[GraphPrecision, ...]:

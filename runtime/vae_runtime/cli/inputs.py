@@ -132,8 +132,9 @@ class ImageReader:
         for chunk_names, images in self.chunks():
             z_mean, z_log_var = self.vae.encode(images)
             names += chunk_names
-            means.append(z_mean)
-            log_vars.append(z_log_var)
+            # Files hold latents flattened.
+            means.append(z_mean.reshape(len(z_mean), -1))
+            log_vars.append(z_log_var.reshape(len(z_log_var), -1))
         return Latents(tuple(names), np.concatenate(means), np.concatenate(log_vars))
 
     def _items(self) -> Iterator[NamedImage]:

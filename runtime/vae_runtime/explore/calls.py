@@ -135,8 +135,8 @@ def encode(vae: VAE, request: Request) -> Answer:
     quantiles = vae.variant.score_quantiles
     return _json(
         {
-            "z_mean": z_mean[0].tolist(),
-            "z_log_var": z_log_var[0].tolist(),
+            "z_mean": z_mean[0].ravel().tolist(),
+            "z_log_var": z_log_var[0].ravel().tolist(),
             "score": score,
             "verdict": verdict(score, quantiles),
             "is_known": is_known(score, quantiles),

@@ -45,6 +45,7 @@ json_values = st.recursive(
         (lambda v: v.update(latent_dim="2"), "'latent_dim'"),
         (lambda v: v.update(latent_dim=0), "latent_dim positive"),
         (lambda v: v.update(image_shape=[28, 28]), "image_shape"),
+        (lambda v: v.update(latent_shape=[2, 2, 2]), "'latent_shape'"),
         (lambda v: v.update(variants=[]), "'variants' is empty"),
         (lambda v: v["variants"][0]["decoder"].update(file="../decoder.onnx"), "not a plain name"),
         (lambda v: v["variants"][0]["decoder"].update(file="/etc/passwd"), "not a plain name"),

@@ -113,7 +113,7 @@ def _anchor_latent(vae: VAE, anchor: str) -> Float32:
 
     image = read_image_file(path, vae.image_shape, vae.bundle.preprocess)
     z_mean, _ = vae.encode(image[None])
-    latent: Float32 = z_mean[0]
+    latent: Float32 = z_mean[0].ravel()
     return latent
 
 

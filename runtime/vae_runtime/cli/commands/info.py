@@ -72,7 +72,7 @@ def _lines(vae: VAE) -> list[tuple[str, str]]:
     lines = [
         ("bundle", str(vae.path)),
         ("images", f"{height}×{width}, {channels} channel{plural}, {likelihood}"),
-        ("latents", str(vae.latent_dim)),
+        ("latents", "×".join(map(str, vae.latent_shape))),
         ("fit", _fit(vae.bundle.preprocess)),
         ("labels", ", ".join(vae.labels) or "none"),
         ("provider", f"{vae.provider}, {vae.threads} threads"),

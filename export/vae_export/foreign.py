@@ -17,6 +17,9 @@ from vae_runtime.arrays import Float32, ImageShape
 from vae_runtime.bundle import Label, Likelihood, LikelihoodName, Preprocess
 from vae_runtime.errors import VAEError
 
+# Gray and RGB: what becomes a picture.
+SHOWN_CHANNELS = (1, 3)
+
 # Takes each line that says what was found.
 OnFinding = Callable[[str], object]
 
@@ -58,7 +61,7 @@ def source_of_modules(
         images,
         description.image_shape[0],
     )
-    for line in (*adapted.findings, finding):
+    for line in (*adapted.findings, finding, *_warnings(description.image_shape)):
         on_finding(line)
     label_places: dict[str, Label] = {}
     if labels is not None and images is not None:
@@ -76,6 +79,14 @@ def source_of_modules(
         preprocess=description.preprocess,
         training={"posterior": "none, an autoencoder"} if adapted.is_deterministic else {},
     )
+
+
+def _warnings(image_shape: ImageShape) -> list[str]:
+    if image_shape[0] in SHOWN_CHANNELS:
+        return []
+    return [
+        f"warning: images of {image_shape[0]} channels can't be written as pictures, only as .npy"
+    ]
 
 
 def _adapted(modules: Sequence[nn.Module], description: Description) -> Adapted:

@@ -23,17 +23,15 @@ from vae_export import parity
 from vae_export.bundle_files import write_check, write_graph, write_manifest, write_zip
 from vae_export.card import CARD_FILE, card_text
 from vae_export.contract import require_contract
+from vae_export.cpu_decoders import write_cpu_decoders
 from vae_export.graphs import export_graph
 from vae_export.int8 import Int8UnavailableError
-from vae_export.rewrites import candidates_for_cpu
+from vae_export.int8.worth import can_time_int8
 from vae_export.source import ExportSource
-from vae_export.speed import fastest, levels_here
 from vae_export.torch_modules import module_name
 from vae_runtime.arrays import Float32
 from vae_runtime.bundle import Bundle, Variant, is_bundle
 from vae_runtime.bundle.records import ANY_PROVIDER
-from vae_runtime.engine.conditions import BLOCKED_LAYOUTS, PLAIN_LAYOUTS
-from vae_runtime.engine.providers import CPU
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import atomic_file, atomic_folder, replacing_folder
 
@@ -43,9 +41,10 @@ PROBE_COUNT = max(parity.BATCHES)
 LATENT_REACH = 4.0
 # Images and latents in check.npz.
 CHECK_COUNT = 8
-# Latents that the speed of two decoders is compared on.
-SPEED_BATCH = 16
-CONDITIONS = {BLOCKED_LAYOUTS, PLAIN_LAYOUTS}
+INT8_NOT_TIMED = (
+    "int8: not timed, for this CPU has no integer dot products; where a CPU has none, "
+    "--precision auto takes fp32"
+)
 # Shares of the held-out images whose score the bundle quotes.
 SCORE_QUANTILES = (0.001, 0.01, 0.05)
 
@@ -91,12 +90,15 @@ def write_bundle(
         probes = _run_torch(source)
         portable = _write_portable(source, folder, probes, options.tolerance)
         variants = [portable]
-        variants += _write_cpu_decoders(folder, portable, probes, options.tolerance)
+        prove = partial(_prove, probes.decoder, tolerance=options.tolerance)
+        variants += write_cpu_decoders(folder, portable, probes.z, prove)
         write_check(folder, source, probes.images[:CHECK_COUNT], probes.z[-CHECK_COUNT:])
         bundle = _measured(source, folder, _describe(source, variants))
         if "int8" in options.precisions:
             try:
                 bundle = _with_int8(source, folder, bundle, options.int8_budget)
+                if not can_time_int8():
+                    on_finding(INT8_NOT_TIMED)
             except Int8UnavailableError as error:
                 if options.strict:
                     raise
@@ -192,41 +194,6 @@ def _write_portable(
         decoder=write_graph(folder, "decoder.onnx", decoder),
         parity=reports,
     )
-
-
-def _write_cpu_decoders(
-    folder: Path, portable: Variant, probes: Probes, tolerance: float
-) -> list[Variant]:
-    """Write decoder.cpu.onnx, rewritten for onnxruntime's CPU provider, where that is faster.
-
-    Which rewrites are depends on the layouts that onnxruntime has: one graph serves both where it
-    is the fastest with both, else each variant names its condition.
-    """
-    baseline = (folder / portable.decoder.file).read_bytes()
-    candidates = candidates_for_cpu(baseline)
-    z = probes.z[:SPEED_BATCH]
-    chosen: dict[bytes, list[str]] = {}
-    levels = levels_here()
-    for condition, level in levels.items():
-        best = fastest(candidates, baseline, z, level)
-        if best is not None:
-            chosen.setdefault(best, []).append(condition)
-    variants = []
-    for model_bytes, conditions in chosen.items():
-        report = _prove(probes.decoder, model_bytes, tolerance)
-        is_anywhere = set(conditions) == CONDITIONS
-        name = "cpu-plain" if conditions == [PLAIN_LAYOUTS] and len(levels) > 1 else "cpu"
-        variant = Variant(
-            name=name,
-            precision="fp32",
-            providers=(CPU,),
-            encoder=portable.encoder,
-            decoder=write_graph(folder, f"decoder.{name}.onnx", model_bytes),
-            parity={"encoder": portable.parity["encoder"], "decoder": report},
-            requires=() if is_anywhere else tuple(conditions),
-        )
-        variants.append(variant)
-    return variants
 
 
 def _with_int8(source: ExportSource, folder: Path, bundle: Bundle, budget: float | None) -> Bundle:

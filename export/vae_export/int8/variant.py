@@ -99,7 +99,11 @@ def write_int8_variant(
     decoder_part = _timed(decoder_part, (folder / fp32.decoder.file).read_bytes(), is_faster)
     parts = {"encoder": encoder_part, "decoder": decoder_part}
     _require_any(parts)
+    return _written(parts, fp32, folder)
 
+
+def _written(parts: Mapping[str, QuantizedPart], fp32: Variant, folder: Path) -> Variant:
+    """Write the int8 graphs; the parts without one are those of `fp32`."""
     files = {"encoder": fp32.encoder, "decoder": fp32.decoder}
     reports = dict(fp32.parity)
     for name, part in parts.items():
@@ -107,7 +111,7 @@ def write_int8_variant(
             files[name] = write_graph(folder, f"{name}.int8.onnx", part.int8)
             reports[name] = _report(part.fp32, part.int8, part.inputs)
     # A decoder of its own has none of the conditions of the one that it replaces.
-    requires = () if decoder_part.int8 is not None else fp32.requires
+    requires = () if parts["decoder"].int8 is not None else fp32.requires
     return replace(
         fp32,
         name="int8",

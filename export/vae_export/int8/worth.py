@@ -17,6 +17,11 @@ def is_faster_in_int8(int8: bytes, fp32: bytes, inputs: Float32) -> bool:
     A CPU without integer dot products can't tell: `precision="auto"` doesn't take int8 there, and
     where it takes it, it is several times as fast.
     """
-    if not instruction_sets() & INT8_INSTRUCTION_SETS:
+    if not can_time_int8():
         return True
     return is_faster(int8, fp32, inputs, min_gain=MIN_INT8_GAIN)
+
+
+def can_time_int8() -> bool:
+    """Whether this CPU has the integer dot products that int8 is taken for."""
+    return bool(instruction_sets() & INT8_INSTRUCTION_SETS)

@@ -29,14 +29,14 @@ class ZooModel:
 def zoo() -> dict[str, ZooModel]:
     """Every model that can be made here, by name."""
     models: dict[str, ZooModel] = {}
-    if importlib.util.find_spec("pythae"):
-        models |= _pythae_models()
     models["keras.io's convolutional VAE"] = ZooModel(KerasVAE, MNIST)
     models["GroupNorm, SiLU, upsampling"] = ZooModel(GroupNormVAE, CIFAR)
     models["lightning-bolts ResNet18"] = ZooModel(BoltsVAE, CIFAR, (0, 1))
     if importlib.util.find_spec("diffusers"):
         models["diffusers AutoencoderKL"] = ZooModel(_kl, CIFAR)
         models["diffusers AutoencoderTiny"] = ZooModel(_tiny, CIFAR)
+    if importlib.util.find_spec("pythae"):
+        models |= _pythae_models()
     return models
 
 
@@ -45,9 +45,9 @@ def _pythae_models() -> dict[str, ZooModel]:
         "pythae VAE, MLP": ZooModel(lambda: _pythae(MNIST, 16), MNIST),
         "pythae conv, MNIST": ZooModel(lambda: _pythae(MNIST, 16, "mnist", "Conv"), MNIST),
         "pythae ResNet, MNIST": ZooModel(lambda: _pythae(MNIST, 16, "mnist", "ResNet"), MNIST),
-        "pythae conv, CIFAR": ZooModel(lambda: _pythae(CIFAR, 32, "cifar", "Conv"), CIFAR),
         "pythae ResNet, CIFAR": ZooModel(lambda: _pythae(CIFAR, 32, "cifar", "ResNet"), CIFAR),
         "pythae ResNet, CelebA": ZooModel(lambda: _pythae(CELEBA, 64, "celeba", "ResNet"), CELEBA),
+        "pythae conv, CIFAR": ZooModel(lambda: _pythae(CIFAR, 32, "cifar", "Conv"), CIFAR),
     }
 
 

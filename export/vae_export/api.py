@@ -6,14 +6,13 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from numpy.typing import ArrayLike
 from torch import nn
 
 from vae_export import parity
 from vae_export.adapters import Hints, ImageRange, Spread
-from vae_export.foreign import Description, OnFinding, source_of_modules
+from vae_export.foreign import Description, Labels, OnFinding, source_of_modules
 from vae_export.labels import label_records
 from vae_export.pipeline import WriteOptions, write_bundle
 from vae_export.source import BookEncoder, ExportSource
@@ -36,7 +35,7 @@ def export_bundle(
     fit: Fit = "contain",
     invert: bool = False,
     images: ArrayLike | None = None,
-    labels: Sequence[Any] | None = None,
+    labels: Labels | None = None,
     precisions: Sequence[str] = ("fp32",),
     tolerance: float = parity.TOLERANCE,
     force: bool = False,
@@ -69,9 +68,10 @@ def export_bundle(
     magnitude), or when `output` exists and `force` is false; ValueError for arguments that don't
     belong together.
     """
+    channels, height, width = image_shape
     given_range = None if image_range is None else ImageRange(*image_range, clamped=True)
     description = Description(
-        image_shape=image_shape,
+        image_shape=(channels, height, width),
         latent_dim=latent_dim,
         hints=Hints(given_range, spread, encoder_outputs),
         likelihood=likelihood,

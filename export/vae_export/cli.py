@@ -146,7 +146,7 @@ def command(source: str, output: Path | None, calibration: Path | None, **settin
     findings: list[str] = []
     if _is_foreign(source, foreign):
         exported = _foreign_source(source, foreign, calibration, findings)
-        target = output or Path(Path(source.rpartition(":")[2]).stem + ".vae")
+        target = output or _default_target(source)
     elif foreign.given():
         raise click.UsageError(
             f"{', '.join(foreign.given())}: for a factory or a library's folder, not for a "
@@ -162,6 +162,15 @@ def command(source: str, output: Path | None, calibration: Path | None, **settin
     for variant in bundle.variants:
         click.echo(f"{variant.name:<8} {_summary(variant)}")
     click.echo(target)
+
+
+def _default_target(source: str) -> Path:
+    """A file's or folder's name, or that of a factory's function, with .vae, here."""
+    path = Path(source)
+    if path.exists():
+        return Path(path.resolve().stem + ".vae")
+    _, _, function_name = source.partition(":")
+    return Path(function_name + ".vae")
 
 
 def _settings_of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from vae_export.adapters import Adapted, Hints, adapt
 from vae_export.labels import measure_labels
@@ -20,6 +21,8 @@ from vae_runtime.errors import VAEError
 # Gray and RGB: what becomes a picture.
 SHOWN_CHANNELS = (1, 3)
 
+# One label per image.
+Labels = Sequence[Any] | Tensor | NDArray[Any]
 # Takes each line that says what was found.
 OnFinding = Callable[[str], object]
 
@@ -37,7 +40,7 @@ class Description:
     preprocess: Preprocess = field(default_factory=Preprocess)
     # (N, C, H, W) in [0, 1], and the label of each.
     images: Float32 | None = None
-    labels: Sequence[Any] | None = None
+    labels: Labels | None = None
 
 
 def source_of_modules(
@@ -105,7 +108,7 @@ def _told_by_range(adapted: Adapted) -> str | None:
     return None if adapted.image_range.low >= 0 else "gaussian"
 
 
-def _plain_labels(labels: Sequence[Any] | None) -> Sequence[Any] | None:
+def _plain_labels(labels: Labels | None) -> Sequence[Any] | None:
     """Labels as Python values: a tensor of a tensor's items would have names like `tensor(5)`."""
     to_list = getattr(labels, "tolist", None)
     if to_list is not None:

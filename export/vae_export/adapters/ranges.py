@@ -14,6 +14,8 @@ from vae_runtime.errors import VAEError
 
 # float32 may leave [0, 1] by a few roundings.
 ROUNDING = 1e-5
+# Operations that copy values as they are, for another layout.
+COPYING = {"clone", "_to_copy", "_unsafe_view"}
 # Packages whose models all work on images in [-1, 1], whatever their decoders end in.
 CENTERED_PACKAGES = ("diffusers",)
 
@@ -70,8 +72,14 @@ class _LastWriters(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         result = func(*args, **(kwargs or {}))
         if isinstance(result, Tensor) and not func.is_view:
             name = str(func).split(".")[1].rstrip("_")
+            if name in COPYING:
+                name = self.name_of(args[0])
             self.names[result.untyped_storage().data_ptr()] = name
         return result
+
+    def name_of(self, tensor: Tensor) -> str:
+        """The operation that made a tensor's values; "" where unknown."""
+        return self.names.get(tensor.untyped_storage().data_ptr(), "")
 
 
 @torch.no_grad()
@@ -80,7 +88,7 @@ def last_operation(run: Callable[[], Tensor]) -> str:
     writers = _LastWriters()
     with writers:
         result = run()
-    return writers.names.get(result.untyped_storage().data_ptr(), "")
+    return writers.name_of(result)
 
 
 def find_range(

@@ -131,6 +131,16 @@ def test_a_tanh_decoder_takes_and_gives_images_in_minus_one_to_one() -> None:
         torch.testing.assert_close(adapted.decoder(Z), expected)
 
 
+def test_a_copy_behind_the_last_activation_hides_nothing() -> None:
+    class ChannelsLast(Flat):
+        def decode(self, z: Tensor) -> Tensor:
+            image = torch.tanh(self.outer(z)).view(-1, 8, 8, 1)
+            return image.permute(0, 3, 1, 2).flatten(1).view(-1, *SHAPE).clone().contiguous()
+
+    adapted = adapt(ChannelsLast().eval(), image_shape=SHAPE)
+    assert str(adapted.image_range) == "-1,1"
+
+
 def test_images_without_bounds_need_a_range_and_are_clamped_to_it() -> None:
     class Unbounded(Flat):
         def decode(self, z: Tensor) -> Tensor:

@@ -29,7 +29,6 @@ CALIBRATION_IMAGES = 512
 # Inputs that the speed of two graphs is compared on.
 SPEED_BATCH = 16
 
-
 # Whether an int8 graph is faster than an fp32 one, on inputs (N, …).
 IsFaster = Callable[[bytes, bytes, Float32], bool]
 

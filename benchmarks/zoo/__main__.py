@@ -46,7 +46,8 @@ def main(only: str, int8: bool) -> None:
             continue
         variant, fp32, quantized = measure(model, int8=int8)
         gains += fp32
-        click.echo(f"| {name} | {variant} | {shown(fp32)} | {shown(quantized)} |")
+        in_int8 = shown(quantized) if int8 else "–"
+        click.echo(f"| {name} | {variant} | {shown(fp32)} | {in_int8} |")
     mean = float(np.exp(np.mean(np.log(gains))))
     click.echo(f"\nGeometric mean in fp32: {mean:.2f}; the least: {min(gains):.2f}")
 

@@ -30,11 +30,14 @@ MIN_GAIN = 1.05
 # for CPUs for which it has none.
 WITHOUT_BLOCKED_LAYOUTS = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
 
-MAX_TURNS = 400
+MAX_TURNS = 200
 # A large decoder gets fewer turns, as many as fit in this time, but never fewer than this.
-MAX_SECONDS = 2.0
+MAX_SECONDS = 1.0
 MIN_TURNS = 7
 WARM_UP_TURNS = 2
+# After so many turns a gain below this is a loss, whatever the others would say.
+FIRST_TURNS = 20
+CLEAR_LOSS = 0.9
 # A small one runs several times in a turn: the clock and the caches take their share of each.
 TURN_SECONDS = 1e-3
 MIN_SECONDS = 1e-6
@@ -114,11 +117,21 @@ def _compare(
     for turn in range(MAX_TURNS):
         if turn >= MIN_TURNS and time.perf_counter() >= end:
             break
+        if turn == FIRST_TURNS and _gain(times) < CLEAR_LOSS:
+            break
         # Who comes second finds other caches: they change places.
         for i in (0, 1) if turn % 2 else (1, 0):
             times[i].append(_cpu_seconds(sessions[i], inputs, runs))
-    seconds = [float(np.quantile(some[WARM_UP_TURNS:], LOWER_QUARTILE)) for some in times]
-    return seconds[1] / seconds[0], seconds[0]
+    return _gain(times), _typical(times[0])
+
+
+def _gain(times: list[list[float]]) -> float:
+    """From the times of the candidate and of the baseline."""
+    return _typical(times[1]) / _typical(times[0])
+
+
+def _typical(times: list[float]) -> float:
+    return float(np.quantile(times[WARM_UP_TURNS:], LOWER_QUARTILE))
 
 
 def _cpu_seconds(session: onnxruntime.InferenceSession, inputs: Float32, runs: int) -> float:

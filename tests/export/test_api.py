@@ -151,7 +151,8 @@ def test_int8_of_somebody_elses_modules(tmp_path: Path, digits: UInt8) -> None:
 def test_the_bundle_carries_what_the_checkpoint_knows(checkpoint: Path, exported: Path) -> None:
     saved = load_checkpoint(checkpoint)
     values = json.loads((exported / "bundle.json").read_text())
-    assert values["schema"] == 1
+    # 2 where the rewritten decoder is faster with one kind of layouts alone.
+    assert values["schema"] in (1, 2)
     assert set(values["labels"]) == set(saved.label_statistics)
     assert values["training"]["preset"] == "default"
     assert set(values["score_quantiles"]) == {"0.001", "0.01", "0.05"}

@@ -81,6 +81,7 @@ class _RoundTrip:
     latent_shape: tuple[int, ...]
     flat_images: bool
     gives_flat_images: bool
+    log_var_is_positive: bool
 
 
 def adapt(
@@ -177,14 +178,21 @@ def _round_trip(
     name = module_name(parts.encoder)
     errors = []
     for paths in find_posterior(name, outputs, again, hints.outputs, hints.spread):
-        mean, _ = paths.read(outputs)
+        mean, log_var = paths.read(outputs)
         try:
             image, is_flat = _decoded(parts.decoder, mean, image_shape)
         except VAEError as error:
             errors.append(error)
             continue
-        latent_shape = tuple(mean.shape[1:])
-        return _RoundTrip(parts, paths, image, latent_shape, images.ndim == 2, is_flat)
+        return _RoundTrip(
+            parts=parts,
+            paths=paths,
+            image=image,
+            latent_shape=tuple(mean.shape[1:]),
+            flat_images=images.ndim == 2,
+            gives_flat_images=is_flat,
+            log_var_is_positive=bool((log_var > 0).all()),
+        )
     raise errors[0]
 
 
@@ -253,6 +261,11 @@ def _describe(trip: _RoundTrip, scale: LatentScale) -> list[str]:
     findings = [f"parts: {trip.parts.found_at}", f"encoder gives: {trip.paths.describe()}", latents]
     if trip.flat_images or trip.gives_flat_images:
         findings.append("images: flattened")
+    if trip.log_var_is_positive and trip.paths.kind == "log_var":
+        findings.append(
+            "warning: the log variance is positive wherever it was tried, as a variance or a "
+            "standard deviation is: --spread var or std (spread=) says so"
+        )
     if trip.paths.is_deterministic:
         findings.append(
             "warning: the encoder gives no variance: this is a deterministic autoencoder, and its "

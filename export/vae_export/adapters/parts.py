@@ -146,6 +146,7 @@ def _attribute_pairs(vae: nn.Module) -> Iterator[Parts]:
         name = f"{type(vae).__name__}.{encoder_name}"
         found_at = f"attributes {encoder_name} and {decoder_name} of {type(vae).__name__}"
         heads = _heads(vae)
+        plain = Parts(encoder, decoder, found_at)
         quant_conv = getattr(vae, QUANT_CONV, None)
         post_quant_conv = getattr(vae, POST_QUANT_CONV, None)
         if heads is not None:
@@ -159,6 +160,9 @@ def _attribute_pairs(vae: nn.Module) -> Iterator[Parts]:
             decoder = Chain(post_quant_conv, decoder, f"{type(vae).__name__}.{decoder_name}")
             found_at += f", {POST_QUANT_CONV}"
         yield Parts(encoder, decoder, found_at)
+        if heads is not None:
+            # They may be part of the encoder as well as of the whole.
+            yield plain
 
 
 def _heads(vae: nn.Module) -> tuple[str, str] | None:

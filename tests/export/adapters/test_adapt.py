@@ -164,7 +164,10 @@ def test_a_standard_deviation_by_option_is_given_as_log_variance() -> None:
             return mean, torch.exp(0.5 * log_var)
 
     vae = Deviations().eval()
+    guessed = adapt(vae, image_shape=SHAPE)
+    assert any("--spread var or std" in line for line in guessed.findings)
     adapted = adapt(vae, image_shape=SHAPE, hints=Hints(spread="std"))
+    assert not any("--spread" in line for line in adapted.findings)
     with torch.no_grad():
         torch.testing.assert_close(adapted.encoder(IMAGES)[1], vae.posterior(IMAGES)[1])
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vae_export.adapters import adapt
 from vae_export.adapters.parts import possible_parts, unwrapped
@@ -32,6 +32,29 @@ def test_heads_beside_the_encoder_make_its_posterior() -> None:
         torch.testing.assert_close(mean, vae.fc_mu(features))
         torch.testing.assert_close(log_var, vae.fc_var(features))
     assert "heads fc_mu and fc_var" in adapted.findings[0]
+
+
+def test_heads_that_the_encoder_has_itself_are_not_put_behind_it() -> None:
+    class Inside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            vae = Heads()
+            self.fc_mu, self.fc_var, self.decoder = vae.fc_mu, vae.fc_var, vae.decoder
+            self.encoder = Both(vae.encoder, vae.fc_mu, vae.fc_var)
+
+    adapted = adapt(Inside().eval(), image_shape=SHAPE)
+    assert "heads" not in adapted.findings[0]
+    assert adapted.latent_shape == (3,)
+
+
+class Both(nn.Module):
+    def __init__(self, body: nn.Module, mean: nn.Module, log_var: nn.Module) -> None:
+        super().__init__()
+        self.body, self.mean, self.log_var = body, mean, log_var
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body(image).flatten(1)
+        return self.mean(features), self.log_var(features)
 
 
 def test_several_layers_that_may_be_a_head_are_listed() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,10 @@ from vae_runtime.engine.providers import CPU
 
 # At most: every other one calibrates, the others judge.
 CALIBRATION_IMAGES = 512
+# Of larger images fewer do: each has more numbers to calibrate on, and a search over many layers
+# decodes the judging ones hundreds of times.
+CALIBRATION_NUMBERS = 512 * 1024
+MIN_CALIBRATION_IMAGES = 64
 # Inputs that the speed of two graphs is compared on.
 SPEED_BATCH = 16
 
@@ -86,7 +90,7 @@ def write_int8_variant(
     """
     encoder = (folder / portable.encoder.file).read_bytes()
     decoder = (folder / portable.decoder.file).read_bytes()
-    images = images[spread_out(len(images), CALIBRATION_IMAGES)]
+    images = images[spread_out(len(images), calibration_count(images.shape[1:]))]
     calibrating = attempt.calibrating(images)
     judge = Judge(encoder, decoder, attempt.judging(images), likelihood)
 
@@ -121,6 +125,12 @@ def _written(parts: Mapping[str, QuantizedPart], fp32: Variant, folder: Path) ->
         parity=reports,
         requires=requires,
     )
+
+
+def calibration_count(image_shape: Sequence[int]) -> int:
+    """How many images (C, H, W) of this shape int8 is calibrated and judged on, at most."""
+    count = CALIBRATION_NUMBERS // math.prod(image_shape)
+    return min(CALIBRATION_IMAGES, max(MIN_CALIBRATION_IMAGES, count))
 
 
 def spread_out(count: int, max_count: int) -> Int64:

@@ -12,7 +12,13 @@ from torch import nn
 from vae_export import export_bundle
 from vae_export.int8 import Int8UnavailableError
 from vae_export.int8.attempts import add_int8
-from vae_export.int8.variant import Attempt, IsFaster, spread_out, write_int8_variant
+from vae_export.int8.variant import (
+    Attempt,
+    IsFaster,
+    calibration_count,
+    spread_out,
+    write_int8_variant,
+)
 from vae_runtime.arrays import UInt8, check_images
 from vae_runtime.bundle import Bundle, Variant
 from vae_runtime.errors import VAEError
@@ -126,6 +132,11 @@ def test_what_loses_too_much_on_held_out_images_is_tried_again_more_carefully(
     assert tried[0].decoder.sha256 != tried[1].decoder.sha256
     with pytest.raises(Int8UnavailableError, match="loses 60.00 nats .* more than the 50 allowed"):
         add_int8(dense_bundle, folder, images, 50, measure, is_faster=lambda *_: True)
+
+
+def test_of_larger_images_fewer_calibrate() -> None:
+    counts = [calibration_count((1, 28, 28)), calibration_count((3, 32, 32))]
+    assert [*counts, calibration_count((3, 256, 256))] == [512, 170, 64]
 
 
 def test_calibration_images_come_from_all_over() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -18,7 +19,9 @@ from vae_train.data import Dataset, load_dataset
 TEMPERATURES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1.0)
 # The classifier recognizes an image when it gives one digit this probability.
 MIN_PROBABILITY = 0.9
-PRIOR_SAMPLES = 10_000
+SAMPLES = 10_000
+# Of the draws from the data's density.
+DATA_TEMPERATURES = (1.0, 0.5, 0.1)
 # Variance of z_mean over the images beyond which a latent dimension counts as active (Burda et al.
 # 2016, section 5.2).
 MIN_ACTIVE_VARIANCE = 0.01
@@ -36,7 +39,8 @@ BOUND_SAMPLES = 1000
 def main(bundles: tuple[Path, ...], data: str, count: int) -> None:
     """Judge BUNDLES, by default the embedded model.
 
-    Prints the share of prior samples that the classifier recognizes with p >= 0.9; the ELBO by
+    Prints the share of samples, from the prior and from the data's density, that the classifier
+    recognizes with p >= 0.9, and their variety; the ELBO by
     precision, the importance-weighted bound and the active units (Burda et al. 2016); and over
     temperatures how often it sees the label that was asked for, and how varied the images are: the
     mean standard deviation of a pixel over the images of a label, beside that of the test images.
@@ -51,14 +55,25 @@ def main(bundles: tuple[Path, ...], data: str, count: int) -> None:
     )
     for path in bundles or (None,):
         with vae_runtime.load(path, provider="cpu") as vae:
-            samples = vae.sample(PRIOR_SAMPLES, seed=0)
-            recognized = probabilities(judge, samples).max(1) >= MIN_PROBABILITY
-            click.echo(
-                f"{vae.path.name}: {recognized.mean():.1%} of {PRIOR_SAMPLES:,} prior samples "
-                f"recognized with p >= {MIN_PROBABILITY}"
-            )
+            _print_recognized(vae, judge)
             _print_elbos(vae, dataset.test.images)
             _print_labels(vae, judge, count)
+
+
+def _print_recognized(vae: vae_runtime.VAE, judge: nn.Module) -> None:
+    """How many draws the classifier is sure of, and how varied they are."""
+    draws: dict[str, dict[str, Any]] = {"prior": {}}
+    if vae.bundle.density:
+        for temperature in DATA_TEMPERATURES:
+            name = f"data, temperature {temperature:g}"
+            draws[name] = {"source": "data", "temperature": temperature}
+    click.echo(f"{vae.path.name}: {SAMPLES:,} draws, recognized with p >= {MIN_PROBABILITY}")
+    click.echo(header(["from", "recognized", "variety"]))
+    for name, arguments in draws.items():
+        images = vae.sample(SAMPLES, seed=0, **arguments)
+        recognized = probabilities(judge, images).max(1) >= MIN_PROBABILITY
+        click.echo(row([name, f"{recognized.mean():.1%}", f"{_variety(images):.3f}"]))
+    click.echo()
 
 
 def _print_elbos(vae: vae_runtime.VAE, images: UInt8) -> None:

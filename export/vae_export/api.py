@@ -13,7 +13,7 @@ from torch import nn
 from vae_export import parity
 from vae_export.adapters import Hints, ImageRange, Spread
 from vae_export.foreign import Description, Labels, OnFinding, source_of_modules
-from vae_export.labels import label_records
+from vae_export.labels import label_records, mixture_records
 from vae_export.pipeline import WriteOptions, write_bundle
 from vae_export.source import BookEncoder, ExportSource
 from vae_runtime.arrays import Float32, ImageShape, check_images
@@ -145,6 +145,7 @@ def source_of_checkpoint(path: Path, calibration: Float32 | None = None) -> Expo
         heldout_images=check_images(saved.heldout_images, saved.config.image_shape),
         calibration_images=calibration,
         labels=label_records(saved.label_statistics),
+        density=mixture_records(saved.density),
         training=saved.training,
         preprocess=Preprocess(saved.config.fit),
         checkpoint_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vae_export.adapters import Adapted, Hints, adapt
-from vae_export.labels import measure_labels
+from vae_export.labels import LatentPlaces, measure_latents
 from vae_export.likelihoods import find_likelihood
 from vae_export.source import ExportSource
 from vae_export.torch_modules import copied, module_name
 from vae_runtime.arrays import Float32, ImageShape
-from vae_runtime.bundle import Label, Likelihood, LikelihoodName, Preprocess
+from vae_runtime.bundle import Likelihood, LikelihoodName, Preprocess
 from vae_runtime.errors import VAEError
 
 # Gray and RGB: what becomes a picture.
@@ -66,9 +66,9 @@ def source_of_modules(
     )
     for line in (*adapted.findings, finding, *_warnings(description.image_shape)):
         on_finding(line)
-    label_places: dict[str, Label] = {}
-    if labels is not None and images is not None:
-        label_places = measure_labels(adapted.encoder, images, labels)
+    places = LatentPlaces({}, ())
+    if images is not None and len(images):
+        places = measure_latents(adapted.encoder, images, labels)
     return ExportSource(
         encoder=adapted.encoder,
         decoder=adapted.decoder,
@@ -78,7 +78,8 @@ def source_of_modules(
         likelihood=likelihood,
         heldout_images=images,
         calibration_images=images,
-        labels=label_places,
+        labels=places.labels,
+        density=places.density,
         preprocess=description.preprocess,
         training={"posterior": "none, an autoencoder"} if adapted.is_deterministic else {},
     )

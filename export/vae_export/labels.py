@@ -1,9 +1,9 @@
-"""Where each label's images lie in latent space, as the records of a bundle."""
+"""Where images lie in latent space, those of each label and all of them, as a bundle's records."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,18 +12,32 @@ from torch import nn
 from vae_runtime.arrays import Float32, Float64, sorted_labels
 from vae_runtime.bundle import Component, Label
 from vae_runtime.bundle.records import Covariance
+from vae_train.density import fit_density
 from vae_train.label_statistics import MAX_FULL_DIM, label_statistics
 
 # Images that are encoded at once.
 CHUNK = 256
 
 
-def measure_labels(encoder: nn.Module, images: Float32, labels: Sequence[Any]) -> dict[str, Label]:
-    """Encode images (N, C, H, W) and describe the latents of each label; `labels` are (N,)."""
+class LatentPlaces(NamedTuple):
+    """The records of each label, empty without labels, and the mixture for all images."""
+
+    labels: dict[str, Label]
+    density: tuple[Component, ...]
+
+
+def measure_latents(
+    encoder: nn.Module, images: Float32, labels: Sequence[Any] | None
+) -> LatentPlaces:
+    """Encode images (N, C, H, W) and describe their latents; `labels` are (N,)."""
     z_mean, z_log_var = _encode(encoder, images)
+    density = mixture_records(fit_density(z_mean, z_log_var))
+    if labels is None:
+        return LatentPlaces({}, density)
     names = sorted_labels(labels)
     positions = np.array([names.index(str(label)) for label in labels])
-    return label_records(label_statistics(z_mean, z_log_var, positions, names))
+    statistics = label_statistics(z_mean, z_log_var, positions, names)
+    return LatentPlaces(label_records(statistics), density)
 
 
 def label_records(statistics: Mapping[str, Mapping[str, Any]]) -> dict[str, Label]:
@@ -34,9 +48,14 @@ def label_records(statistics: Mapping[str, Mapping[str, Any]]) -> dict[str, Labe
             count=values["count"],
             mean=tuple(values["mean"]),
             cov=_covariance(values["cov"]),
-            components=tuple(_component(component) for component in values["components"]),
+            components=mixture_records(values["components"]),
         )
     return records
+
+
+def mixture_records(components: Sequence[Mapping[str, Any]]) -> tuple[Component, ...]:
+    """The records of a mixture as a checkpoint has it."""
+    return tuple(_component(component) for component in components)
 
 
 def _component(values: Mapping[str, Any]) -> Component:

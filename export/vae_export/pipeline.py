@@ -29,7 +29,7 @@ from vae_export.int8 import Int8UnavailableError
 from vae_export.int8.worth import can_time_int8
 from vae_export.source import ExportSource
 from vae_export.torch_modules import module_name
-from vae_runtime.arrays import Float32
+from vae_runtime.arrays import Float32, Float64
 from vae_runtime.bundle import Bundle, Variant, is_bundle
 from vae_runtime.bundle.records import ANY_PROVIDER
 from vae_runtime.errors import VAEError
@@ -240,6 +240,7 @@ def _describe(source: ExportSource, variants: Sequence[Variant]) -> Bundle:
         likelihood=source.likelihood,
         preprocess=source.preprocess,
         labels=source.labels,
+        density=source.density,
         training=source.training,
         producer={"vae-edge": metadata.version("vae-edge"), "torch": str(torch.__version__)},
     )
@@ -259,12 +260,22 @@ def _measured(source: ExportSource, folder: Path, bundle: Bundle) -> Bundle:
     for variant in bundle.variants:
         with vae_runtime.VAE(folder, "cpu", variant=variant.name) as vae:
             scores = vae.score(source.heldout_images)
+            relative = vae.score(source.heldout_images, relative=True)
         if reference is None:
             reference = scores.mean()
-        quantiles = {str(share): float(np.quantile(scores, share)) for share in SCORE_QUANTILES}
-        change = float(scores.mean() - reference)
-        measured.append(replace(variant, elbo_change=change, score_quantiles=quantiles))
+        measured.append(
+            replace(
+                variant,
+                elbo_change=float(scores.mean() - reference),
+                score_quantiles=_quantiles(scores),
+                relative_quantiles=_quantiles(relative),
+            )
+        )
     return replace(bundle, variants=tuple(measured))
+
+
+def _quantiles(scores: Float64) -> dict[str, float]:
+    return {str(share): float(np.quantile(scores, share)) for share in SCORE_QUANTILES}
 
 
 def _metadata(source: ExportSource) -> dict[str, str]:

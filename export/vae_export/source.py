@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vae_export.torch_modules import module_name
 from vae_runtime.arrays import Float32, ImageShape
-from vae_runtime.bundle import Label, Likelihood, Preprocess
+from vae_runtime.bundle import Component, Label, Likelihood, Preprocess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,8 @@ class ExportSource:
     # (N, C, H, W) that int8 is calibrated on, some of the training set.
     calibration_images: Float32 | None = None
     labels: Mapping[str, Label] = field(default_factory=dict)
+    # A mixture for the latents of the training images.
+    density: tuple[Component, ...] = ()
     # What the bundle quotes of the training run.
     training: Mapping[str, Any] = field(default_factory=dict)
     preprocess: Preprocess = field(default_factory=Preprocess)

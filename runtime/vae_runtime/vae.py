@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,7 +30,10 @@ from vae_runtime.engine.session import BundleGraph
 from vae_runtime.formats.pictures import save_picture
 from vae_runtime.formats.sheets import Pixels, sheet
 from vae_runtime.latent import labels as latent_labels
-from vae_runtime.latent import likelihood, places
+from vae_runtime.latent import places
+from vae_runtime.latent.gaussian import Gaussians, draw_mixture
+from vae_runtime.latent.posterior import INFERENCES, Inference, PosteriorSearch
+from vae_runtime.latent.scores import Bound, chosen_bound, relative_scores
 from vae_runtime.sources import ImageSource, images_from
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ EMBEDDED_BUNDLE = Path(__file__).parent / "models" / "digits.vae"
 STREAM_CHUNK = 1024
 # Images that a score decodes at once.
 SCORE_CHUNK = 1024
+SampleSource = Literal["prior", "data"]
+SAMPLE_SOURCES: tuple[SampleSource, ...] = get_args(SampleSource)
 
 
 def load(
@@ -109,6 +114,7 @@ class VAE:
             self.precision = self.variant.precision
             self.precision_reason = f"that of the variant {variant!r}, asked for"
         self._encoder, self._decoder = self._graphs(chosen)
+        self._posterior = PosteriorSearch(self.decode, self.latent_dim, self.bundle.likelihood)
         if chosen.name != CPU:
             # An accelerator may refuse only when the session is built.
             self._decoder.verify()
@@ -139,9 +145,10 @@ class VAE:
         self.close()
 
     def close(self) -> None:
-        """Free the sessions and their threads. The next call builds them again."""
+        """Free sessions, threads and the decoder's table. The next call builds them again."""
         self._encoder.close()
         self._decoder.close()
+        self._posterior.close()
 
     def verify(self) -> None:
         """Check everything that is in the bundle's files.
@@ -249,35 +256,62 @@ class VAE:
         """
         save_picture(self._sheet(images, columns, scale), path)
 
-    def encode(self, images: ImageSource) -> tuple[Float32, Float32]:
+    def encode(
+        self, images: ImageSource, *, inference: Inference = "encoder"
+    ) -> tuple[Float32, Float32]:
         """Images -> z_mean and z_log_var, each (N, *latent_shape) float32.
 
-        The posterior's variance is exp(z_log_var). `images` are what `read` takes. Raises
-        ValueError for arrays of other shapes and values, TypeError for another dtype.
+        The posterior's variance is exp(z_log_var). `images` are what `read` takes. "refined"
+        inference searches by decoding for a Gaussian with a higher ELBO, and returns the encoder's
+        where it finds none; nothing in it is random. Raises ValueError for arrays of other shapes
+        and values and for another inference, TypeError for another dtype.
         """
-        z_mean, z_log_var = self._encoder(self._images(images))
+        z_mean, z_log_var = self._encoded(images, inference)
         if not self.bundle.has_spatial_latents:
             return z_mean, z_log_var
         shape = (len(z_mean), *self.latent_shape)
         return z_mean.reshape(shape), z_log_var.reshape(shape)
 
-    def reconstruct(self, images: ImageSource) -> Float32:
+    def reconstruct(self, images: ImageSource, *, inference: Inference = "encoder") -> Float32:
         """decode(z_mean) of the images: (N, C, H, W) float32 in [0, 1]."""
-        z_mean, _ = self._encoder(self._images(images))
+        z_mean, _ = self._encoded(images, inference)
         return self.decode(z_mean)
 
-    def sample(self, n: int, *, seed: int | None = None) -> Float32:
-        """n images decoded from the prior, (n, C, H, W); the same seed gives the same bytes."""
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int | None = None,
+        source: SampleSource = "prior",
+        temperature: float = 1.0,
+    ) -> Float32:
+        """n images (n, C, H, W) decoded from random places; the same seed gives the same bytes.
+
+        The places are draws from the "prior" N(0, I), or from the density of the training images'
+        latents ("data"), which leaves out where no image lies. A `temperature` below 1 draws nearer
+        to the prior's center, or to the centers of the density's components: clearer images, less
+        varied. Raises ValueError for a temperature that isn't positive, another source, and for
+        "data" where the bundle has no density.
+        """
         rng = np.random.default_rng(seed)
-        return self.decode(rng.standard_normal((check_count(n), self.latent_dim)))
+        return self.decode(self._draw(check_count(n), rng, source, temperature))
 
-    def stream(self, z_or_n: ArrayLike, *, seed: int | None = None) -> Iterator[Float32]:
-        """Decode latents (N, D), or n draws from the prior, in chunks (k, C, H, W).
+    def stream(
+        self,
+        z_or_n: ArrayLike,
+        *,
+        seed: int | None = None,
+        source: SampleSource = "prior",
+        temperature: float = 1.0,
+    ) -> Iterator[Float32]:
+        """Decode latents (N, D), or n draws as `sample` makes them, in chunks (k, C, H, W).
 
-        Memory stays constant. The chunks together are what `decode` and `sample` return.
+        Memory stays constant. From the prior the chunks together are what `sample` returns; of
+        other draws they are as good, but others.
         """
         if np.ndim(z_or_n) == 0:
-            return self._stream_prior(check_count(z_or_n), seed)
+            rng = np.random.default_rng(seed)
+            return self._stream_draws(check_count(z_or_n), rng, source, temperature)
         return self._stream_latents(self._latents(z_or_n))
 
     def grid(
@@ -321,6 +355,7 @@ class VAE:
         remove: str | None = None,
         direction: ArrayLike | None = None,
         strength: float = 1.0,
+        inference: Inference = "encoder",
     ) -> Float32:
         """decode(z_mean + strength · (mean[add] - mean[remove])), (N, C, H, W).
 
@@ -328,7 +363,7 @@ class VAE:
         place of two labels. Raises ValueError for a label that the bundle doesn't have, and for
         labels beside a direction.
         """
-        z_mean, _ = self._encoder(self._images(images))
+        z_mean, _ = self._encoded(images, inference)
         return self.decode(z_mean + strength * self._direction(add, remove, direction))
 
     def concept(self, add: str | None = None, remove: str | None = None) -> Float64:
@@ -363,7 +398,7 @@ class VAE:
         n: int,
         *,
         seed: int | None = None,
-        temperature: float = 0.1,
+        temperature: float = latent_labels.LABEL_TEMPERATURE,
     ) -> Float32:
         """n images of a label, or of each of several, (n, C, H, W).
 
@@ -378,30 +413,51 @@ class VAE:
         return self.decode(np.concatenate(draws))
 
     def score(
-        self, images: ImageSource, *, samples: int = 1, seed: int | np.random.Generator = 0
+        self,
+        images: ImageSource,
+        *,
+        samples: int = 1,
+        seed: int | np.random.Generator = 0,
+        bound: Bound | None = None,
+        relative: bool = False,
     ) -> Float64:
-        """The ELBO of each image in nats, (N,); higher is better.
+        """How well the model explains each image, in nats, (N,); higher is better.
 
-        Binary cross-entropy on gray values is no density: no bits per pixel. `samples` > 1 gives
-        the importance-weighted bound (Burda et al. 2016, equation 8), which rises with samples
-        towards log p(x). Images scored in parts with one Generator as `seed` get the scores of a
-        single call.
+        `bound` is "elbo", the default; "importance", the importance-weighted bound (Burda et al.
+        2016, equation 8), which rises with `samples` towards log p(x), and is the default for more
+        than one of them; or "exact", log p(x) by quadrature, for one or two latent dimensions.
+        Images scored in parts with one Generator as `seed` get the scores of a single call. Binary
+        cross-entropy on gray values is no density: no bits per pixel.
+
+        `relative` scores compare images of different kinds, such as known and unknown ones: see
+        `vae_runtime.latent.scores`. Raises ValueError for arguments that don't go together.
         """
-        if samples < 1:
-            raise ValueError(f"samples must be at least 1, not {samples}")
+        kind = chosen_bound(bound, samples)
         array = self._images(images)
-        rng = np.random.default_rng(seed)
-        chunk = max(1, SCORE_CHUNK // samples)
-        scores = [np.empty(0)]
-        for start in range(0, len(array), chunk):
-            scores.append(self._score_chunk(array[start : start + chunk], samples, rng))
-        return np.concatenate(scores)
+        if kind == "exact":
+            scores = self._posterior.exact(array)
+        else:
+            scores = self._bounds(array, samples, np.random.default_rng(seed))
+        if relative:
+            return relative_scores(scores, array, self.bundle.likelihood)
+        return scores
 
     def _images(self, images: ImageSource) -> Float32:
         # Arrays of the right shape, the most frequent case, take no detour.
         if isinstance(images, np.ndarray) and images.shape[1:] == self.image_shape:
             return check_images(images, self.image_shape)
         return self.read(images)
+
+    def _encoded(self, images: ImageSource, inference: Inference) -> tuple[Float32, Float32]:
+        """z_mean and z_log_var, each (N, D), whatever shape the latents have."""
+        array = self._images(images)
+        z_mean, z_log_var = self._encoder(array)
+        if inference == "encoder":
+            return z_mean, z_log_var
+        if inference not in INFERENCES:
+            raise ValueError(f"inference {inference!r} is not one of {', '.join(INFERENCES)}")
+        refined = self._posterior.refined(array, _in_float64(z_mean, z_log_var))
+        return refined.z_mean.astype(np.float32), refined.z_log_var.astype(np.float32)
 
     def _sheet(self, images: ArrayLike, columns: int | None, scale: int | None) -> Pixels:
         tiles = np.asarray(images, np.float32)
@@ -431,11 +487,12 @@ class VAE:
         )
         return encoder, decoder
 
-    def _stream_prior(self, n: int, seed: int | None) -> Iterator[Float32]:
-        rng = np.random.default_rng(seed)
+    def _stream_draws(
+        self, n: int, rng: np.random.Generator, source: SampleSource, temperature: float
+    ) -> Iterator[Float32]:
         for start in range(0, n, STREAM_CHUNK):
             count = min(STREAM_CHUNK, n - start)
-            yield self.decode(rng.standard_normal((count, self.latent_dim)))
+            yield self.decode(self._draw(count, rng, source, temperature))
 
     def _stream_latents(self, z: Float32) -> Iterator[Float32]:
         for start in range(0, len(z), STREAM_CHUNK):
@@ -486,28 +543,37 @@ class VAE:
         one: Float32 = latents[0]
         return one
 
-    def _score_chunk(self, images: Float32, samples: int, rng: np.random.Generator) -> Float64:
-        """The bound of each of a few images (N, C, H, W), (N,)."""
-        means, log_vars = self._encoder(images)
-        z_mean = means.astype(np.float64)
-        z_log_var = log_vars.astype(np.float64)
-        epsilon = rng.standard_normal((len(images), samples, self.latent_dim))
-        z = z_mean[:, None] + np.exp(0.5 * z_log_var)[:, None] * epsilon
-        log_p = self._log_likelihood(images, z)
-        return likelihood.bound(log_p, z, z_mean, z_log_var, epsilon)
+    def _bounds(self, images: Float32, samples: int, rng: np.random.Generator) -> Float64:
+        """The ELBO, or with more samples the importance-weighted bound, of (N, C, H, W): (N,)."""
+        scores = [np.empty(0)]
+        images_at_once = max(1, SCORE_CHUNK // samples)
+        for start in range(0, len(images), images_at_once):
+            some = images[start : start + images_at_once]
+            q = _in_float64(*self._encoder(some))
+            scores.append(self._posterior.bound(some, q, samples, rng))
+        return np.concatenate(scores)
 
-    def _log_likelihood(self, images: Float32, z: Float64) -> Float64:
-        """log p(images | z) for images (N, C, H, W) and latents (N, K, D), (N, K)."""
-        parts = []
-        draws = max(1, SCORE_CHUNK // len(images))
-        for start in range(0, z.shape[1], draws):
-            some = z[:, start : start + draws]
-            decoded = self.decode(some.reshape(-1, self.latent_dim))
-            per_image = decoded.reshape(*some.shape[:2], *self.image_shape)
-            parts.append(
-                likelihood.log_likelihood(images[:, None], per_image, self.bundle.likelihood)
+    def _draw(
+        self, n: int, rng: np.random.Generator, source: SampleSource, temperature: float
+    ) -> Float64:
+        """n latents (n, D) from the prior or from the density of the data."""
+        if not temperature > 0:
+            raise ValueError(f"the temperature must be positive, not {temperature:g}")
+        if source == "prior":
+            draws: Float64 = np.sqrt(temperature) * rng.standard_normal((n, self.latent_dim))
+            return draws
+        if source != "data":
+            raise ValueError(f"source {source!r} is not one of {', '.join(SAMPLE_SOURCES)}")
+        if not self.bundle.density:
+            raise ValueError(
+                f"{self.path}: this bundle has no density of its data; export it again, or sample "
+                'from source="prior"'
             )
-        return np.concatenate(parts, axis=1)
+        return draw_mixture(self.bundle.density, n, rng, temperature)
+
+
+def _in_float64(z_mean: Float32, z_log_var: Float32) -> Gaussians:
+    return Gaussians(z_mean.astype(np.float64), z_log_var.astype(np.float64))
 
 
 def _rebuilt(arguments: dict[str, Any]) -> VAE:

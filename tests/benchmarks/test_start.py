@@ -28,6 +28,7 @@ def run(module: str, *arguments: object) -> str:
         "benchmarks",
         "benchmarks.processes",
         "benchmarks.photographs",
+        "benchmarks.posterior",
         "benchmarks.quality",
         "benchmarks.recipes",
         "benchmarks.training",
@@ -45,6 +46,14 @@ def test_recipes_with_trainers_of_their_own_train(sample_folder: Path) -> None:
         options += ["--only", recipe]
     lines = run("benchmarks.recipes", *options).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {recipe}" for recipe in recipes]
+
+
+def test_what_the_decoder_allows_is_printed(sample_folder: Path) -> None:
+    other = ROOT / "examples" / "pictures"
+    options = ["--data", sample_folder, "-n", 12, "--seconds", 0.1, "--other", other]
+    shown = run("benchmarks.posterior", *options)
+    for name in ("ELBO, refined", "exact log p(x)", "exact, relative", "refined, of each image"):
+        assert f"\n| {name}" in shown, shown
 
 
 @pytest.mark.slow

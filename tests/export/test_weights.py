@@ -56,7 +56,7 @@ def test_wrappers_and_prefixes_are_taken_off(tmp_path: Path, name: str) -> None:
         ({**SAVED, "more": torch.ones(1)}, "Unexpected key"),
         ({**SAVED, "0.weight": torch.ones(9, 9)}, "size mismatch"),
     ],
-    ids=str,
+    ids=["no weights", "a list", "a part", "more", "another size"],
 )
 def test_other_contents_are_one_line(tmp_path: Path, contents: Any, message: str) -> None:
     file = tmp_path / "saved.pt"

@@ -45,7 +45,7 @@ def small_vae(latent_dim: int) -> VAE:
 @torch.no_grad()
 def own_images(vae: VAE, count: int) -> UInt8:
     """Decoded images of draws from the prior, (count, 1, 8, 8)."""
-    latent_dim = vae.encoder.z_mean.out_features
+    latent_dim = vae.latent_dim
     z = torch.randn(count, latent_dim, generator=torch.Generator().manual_seed(1))
     images: UInt8 = (vae.decoder(z) * 255).round().to(torch.uint8).numpy()
     return images
@@ -54,7 +54,7 @@ def own_images(vae: VAE, count: int) -> UInt8:
 @torch.no_grad()
 def brute_force(vae: VAE, image: Tensor, steps: int) -> float:
     """log ∫ p(x | z) p(z) dz of one image (1, 1, 8, 8), by equal steps of z from -6 to 6."""
-    latent_dim = vae.encoder.z_mean.out_features
+    latent_dim = vae.latent_dim
     axis = torch.linspace(-6, 6, steps, dtype=torch.float64)
     z = torch.cartesian_prod(*[axis] * latent_dim).view(-1, latent_dim)
     log_prior = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)

@@ -24,6 +24,7 @@ from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import atomic_file
 from vae_train.config import TrainConfig
 from vae_train.data import DataSource
+from vae_train.density import Mixture
 from vae_train.model import VAE, build_vae
 
 FORMAT = "vae-edge checkpoint 1"
@@ -61,8 +62,9 @@ class RunState:
     `fingerprint` is the data set's, `source` where it came from, None in files of older versions.
     `rng` is the state of the run's random generator, `history` has one row per epoch, `table` is
     the state of the phase's RenewedTable, None where it has none. The rest is for an exporter:
-    `label_statistics` and `label_names`, `images` with the keys train_images, train_labels,
-    heldout_images and heldout_labels, and `summary`, what a bundle quotes.
+    `density`, empty in files of older versions, `label_statistics` and `label_names`, `images` with
+    the keys train_images, train_labels, heldout_images and heldout_labels, and `summary`, what a
+    bundle quotes.
     """
 
     config: TrainConfig
@@ -74,6 +76,7 @@ class RunState:
     position: Position
     history: list[dict[str, float]]
     table: dict[str, Any] | None
+    density: Mixture
     label_statistics: dict[str, Any]
     label_names: tuple[str, ...]
     images: dict[str, Tensor]
@@ -92,6 +95,7 @@ class RunState:
             "position": asdict(self.position),
             "history": self.history,
             "table": self.table,
+            "density": self.density,
             "label_statistics": self.label_statistics,
             "label_names": list(self.label_names),
             "images": self.images,
@@ -111,6 +115,7 @@ class RunState:
             position=Position(**contents["position"]),
             history=contents["history"],
             table=contents.get("table"),
+            density=contents.get("density", []),
             label_statistics=contents["label_statistics"],
             label_names=tuple(contents["label_names"]),
             images=contents["images"],
@@ -131,6 +136,7 @@ class Checkpoint:
     config: TrainConfig
     source: DataSource | None
     likelihood: Likelihood
+    density: Mixture
     label_statistics: dict[str, Any]
     label_names: tuple[str, ...]
     train_images: UInt8
@@ -223,6 +229,7 @@ def _checkpoint(state: RunState) -> Checkpoint:
         config=config,
         source=state.source,
         likelihood=Likelihood(config.likelihood, log_var),
+        density=state.density,
         label_statistics=state.label_statistics,
         label_names=state.label_names,
         train_images=state.images["train_images"].numpy(),

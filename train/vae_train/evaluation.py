@@ -128,7 +128,7 @@ def evaluate_losses(
     rng = torch.Generator().manual_seed(seed)
     model = losses.vae
     device = next(model.parameters()).device
-    latent_dim = model.encoder.z_mean.out_features
+    latent_dim = model.latent_dim
     sums = [0.0, 0.0, 0.0]
     for batch in float_batches(model, images):
         share = processes.share(len(batch))

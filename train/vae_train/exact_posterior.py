@@ -124,7 +124,7 @@ class RenewedTable:
 
 def require_exact(model: VAE) -> None:
     """Raise VAEError for a model whose log p(x) a grid doesn't give."""
-    latent_dim = model.encoder.z_mean.out_features
+    latent_dim = model.latent_dim
     if latent_dim > MAX_EXACT_LATENT_DIM:
         raise VAEError(f"exact log p(x) needs one or two latent dimensions, not {latent_dim}")
     if model.log_var is not None:
@@ -139,7 +139,7 @@ def exact_log_likelihood(model: VAE, images: UInt8, cells: int = EVALUATION_CELL
     dimensions and for the Gaussian likelihood.
     """
     require_exact(model)
-    latent_dim = model.encoder.z_mean.out_features
+    latent_dim = model.latent_dim
     device = next(model.parameters()).device
     points = middle_points(cells, latent_dim).to(device)
     points_at_once = max(1, MAX_LOGITS // images[0].size)

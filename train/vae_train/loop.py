@@ -7,8 +7,9 @@ one generator whose state a checkpoint keeps.
 from __future__ import annotations
 
 import math
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vae_runtime.errors import VAEError
-from vae_runtime.formats.files import make_folder
+from vae_runtime.formats.files import atomic_file, make_folder
 from vae_train import checkpoint
 from vae_train.augmentation import shifted
 from vae_train.batches import BatchDraws, batches, epoch_order
@@ -32,13 +33,14 @@ from vae_train.objective import Losses
 from vae_train.optim import Optimizer, build_optimizer, loss_scale, set_rate
 from vae_train.phases import Phase, StepLosses, exact_phases
 from vae_train.progress import EpochProgress
-from vae_train.summary import embedded_images, heldout_name, run_label_statistics, training_summary
+from vae_train.summary import embedded_images, heldout_name, latent_statistics, training_summary
 
 # Training has diverged when this many batches in a row lose more nats per image of 28×28 pixels. A
 # uniform guess costs 543; the book's recipe begins with single spikes of a million nats.
 DIVERGENCE_NATS = 1e5
 DIVERGENCE_STEPS = 20
 MNIST_PIXELS = 28 * 28
+BEST_FILE = "best.pt"
 
 
 class Trainer:
@@ -161,6 +163,7 @@ class Trainer:
         epoch = self.position.epoch
         table = self.phase.table
         self.summary = training_summary(self.config, self.model, self.data, epoch)
+        latents = latent_statistics(self.config, self.model, self.data, epoch)
         state = RunState(
             config=self.config,
             fingerprint=self.data.fingerprint,
@@ -171,7 +174,8 @@ class Trainer:
             position=self.position,
             history=self.history,
             table=None if table is None else table.state_dict(),
-            label_statistics=run_label_statistics(self.config, self.model, self.data, epoch),
+            density=latents.density,
+            label_statistics=latents.labels,
             label_names=self.data.label_names,
             images=embedded_images(self.data),
             summary=self.summary,
@@ -319,6 +323,11 @@ def ignore(row: dict[str, float], seconds: float) -> None:
     """The callback of somebody who doesn't follow the run."""
 
 
+def best_row(history: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The row of the epoch with the highest ELBO of held-out images, the first of equal ones."""
+    return max(history, key=lambda row: row["test_elbo"])
+
+
 def train(
     trainer: Trainer,
     path: str | Path,
@@ -327,6 +336,7 @@ def train(
 ) -> bool:
     """Run `trainer` to its end, saving to `path` after each epoch; its folder is made.
 
+    The epoch with the highest ELBO of held-out images is kept beside it, as best.pt.
     False when `interrupted`, which is asked after each step, ended it; that is saved as well.
     `on_epoch` is called after each epoch with its row of the history (see COLUMNS in
     vae_train/history.py; losses in nats per image) and its seconds.
@@ -341,11 +351,25 @@ def train(
             return False
         began = time.perf_counter()
         completed = trainer.run_epoch(interrupted)
-        trainer.save(path)
         if not completed:
+            trainer.save(path)
             return False
+        _save_epoch(trainer, path)
         on_epoch(trainer.history[-1], time.perf_counter() - began)
     if not trainer.has_final_figures:
         # Resumed with as many epochs as were done.
         trainer.save(path)
     return True
+
+
+def _save_epoch(trainer: Trainer, path: Path) -> None:
+    """Save what an epoch has made, as best.pt too where it is the best one."""
+    if best_row(trainer.history) is not trainer.history[-1]:
+        trainer.save(path)
+        return
+    # In this order an end in between leaves no older best.pt beside a newer model.pt.
+    best = path.with_name(BEST_FILE)
+    trainer.save(best)
+    if trainer.processes.is_main:
+        with atomic_file(path) as temporary:
+            shutil.copyfile(best, temporary)

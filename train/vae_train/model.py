@@ -107,6 +107,10 @@ class VAE(nn.Module):
         self.log_var = log_var
         self.apply(_initialize)
 
+    @property
+    def latent_dim(self) -> int:
+        return self.encoder.z_mean.out_features
+
 
 class Halvings(NamedTuple):
     """How often an image is halved, and its height and width then."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from vae_runtime.arrays import ImageShape
 from vae_train.config import TrainConfig
 from vae_train.data import Dataset
+from vae_train.density import Mixture, fit_density
 from vae_train.evaluation import encode, evaluate_elbo
 from vae_train.label_statistics import label_statistics
 from vae_train.model import VAE
@@ -18,8 +19,15 @@ from vae_train.model import VAE
 MAX_EMBEDDED_IMAGES = 512
 # Of both splits together.
 MAX_EMBEDDED_BYTES = 8 << 20
-# For the label statistics of an epoch that isn't the last.
+# For the latent statistics of an epoch that isn't the last.
 MAX_INTERIM_IMAGES = 5000
+
+
+class LatentStatistics(NamedTuple):
+    """Where images lie in latent space: those of each label, and all of them."""
+
+    labels: dict[str, Any]
+    density: Mixture
 
 
 def training_summary(config: TrainConfig, model: VAE, data: Dataset, epoch: int) -> dict[str, Any]:
@@ -37,17 +45,18 @@ def heldout_name(config: TrainConfig) -> str:
     return "validation" if config.validation else "test"
 
 
-def run_label_statistics(
+def latent_statistics(
     config: TrainConfig, model: VAE, data: Dataset, epoch: int
-) -> dict[str, Any]:
-    """The label statistics of the training images, of the first ones before the last epoch."""
-    if not data.label_names:
-        return {}
+) -> LatentStatistics:
+    """Of the training images, of the first ones before the last epoch."""
     train = data.train
     if epoch < config.total_epochs:
         train = train.first(MAX_INTERIM_IMAGES)
     z_mean, log_var = encode(model, config.sampling, train.images)
-    return label_statistics(z_mean, log_var, train.labels, data.label_names)
+    labels = {}
+    if data.label_names:
+        labels = label_statistics(z_mean, log_var, train.labels, data.label_names)
+    return LatentStatistics(labels, fit_density(z_mean, log_var))
 
 
 def embedded_images(data: Dataset) -> dict[str, Tensor]:

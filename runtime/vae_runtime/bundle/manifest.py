@@ -74,6 +74,7 @@ def from_json(text: str) -> Bundle:
         likelihood=_likelihood(_field(values, "likelihood", dict), channels=shape[0]),
         preprocess=_preprocess(_field(values, "preprocess", dict, {})),
         labels=_labels(_field(values, "labels", dict, {}), latent_dim),
+        density=_mixture(_list(values, "density", dict, []), "density", latent_dim),
         training=_field(values, "training", dict, {}),
         producer=_field(values, "producer", dict, {}),
         latent_shape=_latent_shape(values, latent_dim),
@@ -128,6 +129,9 @@ def _variant(values: Object, path: str, quantiles: Mapping[str, float]) -> Varia
         elbo_change=elbo_change,
         elbo_budget=_finite(values.get("elbo_budget", ELBO_BUDGET), f"{path}.elbo_budget"),
         score_quantiles=own_quantiles or quantiles,
+        relative_quantiles=_numbers(
+            values.get("relative_quantiles", {}), f"{path}.relative_quantiles"
+        ),
     )
 
 
@@ -154,20 +158,25 @@ def _labels(values: Object, latent_dim: int) -> dict[str, Label]:
 def _label(values: Object, path: str, latent_dim: int) -> Label:
     mean = _vector(values.get("mean"), f"{path}.mean", latent_dim)
     cov = _covariance(values.get("cov"), f"{path}.cov", latent_dim)
-    components = [Component(1.0, mean, cov)]
+    components: tuple[Component, ...] = (Component(1.0, mean, cov),)
     if "components" in values:
-        components = [
-            _component(item, f"{path}.components[{i}]", latent_dim)
-            for i, item in enumerate(_list(values, "components", dict, path=path))
-        ]
+        items = _list(values, "components", dict, path=path)
+        components = _mixture(items, f"{path}.components", latent_dim)
     if any(_is_diagonal(component.cov) != _is_diagonal(cov) for component in components):
         raise ValueError(f"{path!r} mixes full and diagonal covariances")
     return Label(
         count=_field(values, "count", int, path=path),
         mean=mean,
         cov=cov,
-        components=tuple(components),
+        components=components,
     )
+
+
+def _mixture(items: list[Object], path: str, latent_dim: int) -> tuple[Component, ...]:
+    components = [_component(item, f"{path}[{i}]", latent_dim) for i, item in enumerate(items)]
+    if len({_is_diagonal(component.cov) for component in components}) > 1:
+        raise ValueError(f"{path!r} mixes full and diagonal covariances")
+    return tuple(components)
 
 
 def _component(values: Object, path: str, latent_dim: int) -> Component:

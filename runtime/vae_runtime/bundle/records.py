@@ -37,8 +37,8 @@ class Variant:
     `requires` are conditions (`vae_runtime.engine.conditions`), one of which must hold for it to be
     the faster one; empty where it is so anywhere. `elbo_change` is in nats per image against fp32
     on held-out images, None where none were at hand; `elbo_budget` what "auto" lets it lose.
-    `score_quantiles` maps "0.01" to the score that one held-out image in a hundred stays
-    below.
+    `score_quantiles` maps "0.01" to the ELBO that one held-out image in a hundred stays below,
+    `relative_quantiles` does so for relative scores.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Variant:
     parity: Mapping[str, Any] = field(default_factory=dict)
     elbo_change: float | None = None
     score_quantiles: Mapping[str, float] = field(default_factory=dict)
+    relative_quantiles: Mapping[str, float] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     elbo_budget: float = ELBO_BUDGET
 
@@ -80,7 +81,7 @@ Covariance = tuple[float, ...] | tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class Component:
-    """One Gaussian of a label's mixture: weight, mean (D,), covariance (D, D) or (D,)."""
+    """One Gaussian of a mixture: weight, mean (D,), covariance (D, D) or (D,)."""
 
     weight: float
     mean: tuple[float, ...]
@@ -156,6 +157,8 @@ class Bundle:
     likelihood: Likelihood = Likelihood()
     preprocess: Preprocess = Preprocess()
     labels: Mapping[str, Label] = field(default_factory=dict)
+    # A mixture for the latents of all training images; empty where it isn't known.
+    density: tuple[Component, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     producer: Mapping[str, str] = field(default_factory=dict)
     latent_shape: tuple[int, ...] = ()

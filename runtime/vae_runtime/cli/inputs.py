@@ -20,7 +20,8 @@ from vae_runtime.console import EXIT_FAILED
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.images import NamedImage, read_image_bytes, read_images
 from vae_runtime.formats.latents import Latents
-from vae_runtime.latent.novelty import unknown_below
+from vae_runtime.latent.novelty import yardstick
+from vae_runtime.latent.posterior import Inference
 
 if TYPE_CHECKING:
     from vae_runtime.vae import VAE
@@ -124,13 +125,13 @@ class ImageReader:
         """All the images at once, (N, C, H, W)."""
         return np.concatenate([images for _, images in self.chunks()])
 
-    def encode_all(self) -> Latents:
+    def encode_all(self, inference: Inference = "encoder") -> Latents:
         """The latents of all images, with their names."""
         names: list[str] = []
         means = []
         log_vars = []
         for chunk_names, images in self.chunks():
-            z_mean, z_log_var = self.vae.encode(images)
+            z_mean, z_log_var = self.vae.encode(images, inference=inference)
             names += chunk_names
             # Files hold latents flattened.
             means.append(z_mean.reshape(len(z_mean), -1))
@@ -152,10 +153,11 @@ class ImageReader:
         click.echo(f"Warning: left out: {error}", err=True)
 
     def _warn_of_unknown(self, names: Sequence[str], images: Float32) -> None:
-        limit = unknown_below(self.vae.variant.score_quantiles)
+        known = yardstick(self.vae.variant)
+        limit = known.unknown_below
         if limit is None:
             return
-        scores = self.vae.score(images)
+        scores = self.vae.score(images, relative=known.is_relative)
         unknown = np.flatnonzero(scores < limit)
         if not len(unknown):
             return

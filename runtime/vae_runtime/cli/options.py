@@ -141,6 +141,13 @@ seed_option = click.option("--seed", type=click.IntRange(0), help="Default: draw
 captions_option = click.option(
     "--captions", is_flag=True, help="Write above each column what it shows."
 )
+refine_option = click.option(
+    "--refine",
+    "inference",
+    flag_value="refined",
+    default="encoder",
+    help="Search by decoding for better latents than the encoder's.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 count_option = click.option(
     "-n", "count", type=click.IntRange(1), default=16, show_default=True, help="How many."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from vae_runtime.arrays import Float32, Float64, to_uint8
-from vae_runtime.bundle import FITS, Fit, Preprocess
+from vae_runtime.bundle import FITS, Component, Fit, Preprocess
 from vae_runtime.formats.images import read_image_bytes
 from vae_runtime.formats.png import save_png
 from vae_runtime.formats.sheets import sheet
+from vae_runtime.latent.gaussian import log_gaussian, log_mixture
 from vae_runtime.latent.labels import purest_place
-from vae_runtime.latent.novelty import is_known
+from vae_runtime.latent.novelty import Yardstick, yardstick
 from vae_runtime.latent.places import grid
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ MAX_FILE_BYTES = 32 << 20
 MAX_CELLS = 40
 # Latents beyond it are a mistake.
 MAX_LATENT = 1e6
+# With more dimensions a plane is a slice that data hardly ever lies in.
+MAX_FADED_DIM = 2
+# A cell has its least brightness where the data's density is this many times below the prior's.
+FADED_RATIO = 100
+FADED_BRIGHTNESS = 0.25
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ def model(vae: VAE, request: Request) -> Answer:
             "labels": means,
             "places": places,
             "center": vae.label_mean().tolist() if means else [],
+            "has_density": bool(vae.bundle.density) and vae.latent_dim <= MAX_FADED_DIM,
             "preprocess": {"fit": preprocess.fit, "invert": preprocess.invert},
             "fits": FITS,
         }
@@ -103,9 +110,9 @@ def decode(vae: VAE, request: Request) -> Answer:
 
 
 def plane(vae: VAE, request: Request) -> Answer:
-    """{"z": anchor, "axes": [a, b], "reach": r, "cells": n} -> a PNG of n×n cells.
+    """{"z": anchor, "axes": [a, b], "reach": r, "cells": n, "fade": true} -> a PNG of n×n cells.
 
-    The plane reaches over [-r, r]; z[b] grows upwards.
+    The plane reaches over [-r, r]; z[b] grows upwards. Cells fade where no training image lies.
     """
     fields = _fields(request.body)
     cells = fields.get("cells")
@@ -120,8 +127,11 @@ def plane(vae: VAE, request: Request) -> Answer:
     points = (np.arange(cells) + 0.5) / cells * 2 * reach - reach
     downwards = points[::-1]
     z = grid(points, downwards, (axes[0], axes[1]), _latent(vae, fields.get("z")))
+    images = vae.decode(z)
+    if fields.get("fade") is True and vae.bundle.density:
+        images *= _closeness(vae.bundle.density, z)[:, None, None, None].astype(np.float32)
     file = io.BytesIO()
-    save_png(sheet(vae.decode(z), cells), file)
+    save_png(sheet(images, cells), file)
     return Answer(file.getvalue(), "image/png")
 
 
@@ -129,37 +139,45 @@ def encode(vae: VAE, request: Request) -> Answer:
     """An image file, with ?fit= and ?invert=0 or 1 -> what the model makes of it."""
     preprocess = _preprocess(request.query, vae.bundle.preprocess)
     images = read_image_bytes(request.body, vae.image_shape, preprocess)[None]
-    z_mean, z_log_var = vae.encode(images)
+    z_mean, z_log_var = vae.encode(images, inference="refined")
     reconstruction = vae.decode(z_mean)
     score = float(vae.score(images)[0])
-    quantiles = vae.variant.score_quantiles
+    known = yardstick(vae.variant)
+    judged = float(vae.score(images, relative=known.is_relative)[0])
     return _json(
         {
             "z_mean": z_mean[0].ravel().tolist(),
             "z_log_var": z_log_var[0].ravel().tolist(),
             "score": score,
-            "verdict": verdict(score, quantiles),
-            "is_known": is_known(score, quantiles),
+            "verdict": verdict(judged, known),
+            "is_known": known.is_known(judged),
             "image": base64.b64encode(_pixels(images[0])).decode(),
             "reconstruction": base64.b64encode(_pixels(reconstruction[0])).decode(),
         }
     )
 
 
-def verdict(score: float, quantiles: Mapping[str, float]) -> str:
-    """What an image's score says in words, beside those of held-out images.
-
-    `quantiles` maps "0.01" to the score that one held-out image in a hundred stays below; without
-    any there is nothing to say.
-    """
+def verdict(score: float, known: Yardstick) -> str:
+    """What an image's score says in words; without quantiles there is nothing to say."""
+    quantiles = known.quantiles
     if not quantiles:
         return ""
-    if not is_known(score, quantiles):
+    if not known.is_known(score):
         return "unlike anything the model knows"
     for share in sorted(quantiles, key=float):
         if score < quantiles[share]:
             return f"rare: fewer than 1 in {1 / float(share):.0f} real images score lower"
     return "typical"
+
+
+def _closeness(density: Sequence[Component], z: Float64) -> Float64:
+    """How bright a cell at z (N, D) is, (N,): fully where images lie as densely as by the prior."""
+    latent_dim = z.shape[1]
+    log_prior = log_gaussian(z, np.zeros(latent_dim), np.ones(latent_dim))
+    log_ratio = log_mixture(density, z) - log_prior
+    share = np.clip(1 + log_ratio / np.log(FADED_RATIO), 0, 1)
+    brightness: Float64 = FADED_BRIGHTNESS + (1 - FADED_BRIGHTNESS) * share
+    return brightness
 
 
 CALLS = {

@@ -31,6 +31,8 @@ async function start() {
   z = new Array(model.latent_dim).fill(0);
   axes = [0, 1];
   describeModel();
+  $("fading").hidden = !model.has_density;
+  $("fade").addEventListener("change", update);
   makeSliders();
   makeAxes();
   makeConcepts();
@@ -67,7 +69,8 @@ function update() {
   });
   const anchor = z.map((value, i) => (axes.includes(i) ? 0 : value));
   const cells = model.image_shape[1] > LARGE_IMAGE ? FEW_CELLS : CELLS;
-  const request = JSON.stringify({ z: anchor, axes, reach, cells });
+  const fade = model.has_density && $("fade").checked;
+  const request = JSON.stringify({ z: anchor, axes, reach, cells, fade });
   if (request !== shownPlane) {
     shownPlane = request;
     showPlane(request);

@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from vae_runtime.arrays import Float64
+from vae_runtime.arrays import Bool, Float64, Int64
 from vae_runtime.bundle import Component
+
+
+class Gaussians(NamedTuple):
+    """N diagonal Gaussians: z_mean and z_log_var, each (N, D) float64."""
+
+    z_mean: Float64
+    z_log_var: Float64
+
+    def at(self, epsilon: Float64) -> Float64:
+        """The points (N, K, D) that the draws (K, D), or (N, K, D), of N(0, I) become."""
+        points: Float64 = self.z_mean[:, None] + np.exp(0.5 * self.z_log_var)[:, None] * epsilon
+        return points
+
+    def some(self, rows: slice | Int64) -> Gaussians:
+        """Those of some rows."""
+        return Gaussians(self.z_mean[rows], self.z_log_var[rows])
+
+    def where(self, chosen: Bool, other: Gaussians) -> Gaussians:
+        """These where `chosen` (N,) is true, `other` elsewhere."""
+        column = chosen[:, None]
+        return Gaussians(
+            np.where(column, self.z_mean, other.z_mean),
+            np.where(column, self.z_log_var, other.z_log_var),
+        )
 
 
 def unnormalized_log_gaussian(points: Float64, mean: Float64, cov: Float64) -> Float64:
@@ -42,13 +67,15 @@ def log_mixture(components: Sequence[Component], points: Float64) -> Float64:
     return log_density
 
 
-def draw_mixture(components: Sequence[Component], n: int, rng: np.random.Generator) -> Float64:
-    """n draws (n, D) from a Gaussian mixture."""
+def draw_mixture(
+    components: Sequence[Component], n: int, rng: np.random.Generator, temperature: float = 1.0
+) -> Float64:
+    """n draws (n, D) from a Gaussian mixture whose covariances are multiplied by `temperature`."""
     weights = np.array([component.weight for component in components])
     means = np.array([component.mean for component in components])
     covariances = np.array([component.cov for component in components])
     chosen = rng.choice(len(components), n, p=weights / weights.sum())
-    noise = rng.standard_normal((n, means.shape[1]))
+    noise = np.sqrt(temperature) * rng.standard_normal((n, means.shape[1]))
     if covariances.ndim == 2:
         diagonal_draws: Float64 = means[chosen] + np.sqrt(covariances)[chosen] * noise
         return diagonal_draws

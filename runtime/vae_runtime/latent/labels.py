@@ -12,6 +12,8 @@ from vae_runtime.latent.gaussian import draw_mixture, log_mixture
 
 # Draws from a label's mixture among which p(label | z) chooses one.
 CANDIDATES = 128
+# Legible in nearly every draw, see docs/experiments.md.
+LABEL_TEMPERATURE = 0.1
 
 Labels = Mapping[str, Label]
 

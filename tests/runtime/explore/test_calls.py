@@ -3,9 +3,10 @@
 import pytest
 
 from vae_runtime.explore.calls import verdict
-from vae_runtime.latent.novelty import is_known
+from vae_runtime.latent.novelty import Yardstick
 
-QUANTILES = {"0.001": -300.0, "0.01": -250.0, "0.05": -200.0}
+KNOWN = Yardstick({"0.001": -300.0, "0.01": -250.0, "0.05": -200.0}, is_relative=True)
+NOTHING = Yardstick({}, is_relative=False)
 
 
 @pytest.mark.parametrize(
@@ -21,14 +22,15 @@ QUANTILES = {"0.001": -300.0, "0.01": -250.0, "0.05": -200.0}
     ],
 )
 def test_a_score_is_judged_by_those_of_held_out_images(score: float, words: str) -> None:
-    assert verdict(score, QUANTILES) == words
-    assert is_known(score, QUANTILES) == (words != "unlike anything the model knows")
+    assert verdict(score, KNOWN) == words
+    assert KNOWN.is_known(score) == (words != "unlike anything the model knows")
 
 
 def test_without_quantiles_nothing_is_said() -> None:
-    assert verdict(-1e9, {}) == ""
-    assert is_known(-1e9, {})
+    assert verdict(-1e9, NOTHING) == ""
+    assert NOTHING.is_known(-1e9)
 
 
 def test_other_quantiles_judge_as_far_as_they_reach() -> None:
-    assert verdict(-1e9, {"0.02": -250.0}) == "rare: fewer than 1 in 50 real images score lower"
+    known = Yardstick({"0.02": -250.0}, is_relative=False)
+    assert verdict(-1e9, known) == "rare: fewer than 1 in 50 real images score lower"

@@ -28,7 +28,7 @@ from vae_train.config import TrainConfig
 from vae_train.data import Dataset
 from vae_train.distributed import joined_process_group
 from vae_train.history import HISTORY_FILE, History
-from vae_train.loop import Trainer, train
+from vae_train.loop import BEST_FILE, Trainer, best_row, train
 from vae_train.model import require_size
 from vae_train.summary import heldout_name
 
@@ -97,9 +97,23 @@ def _train(trainer: Trainer, options: TrainOptions) -> bool:
         heldout = heldout_name(trainer.config)
         elbo = trainer.summary[f"{heldout}_elbo"]
         click.echo(f"{options.model_path}: {heldout} ELBO {elbo:.2f} nats per image")
+        _say_which_was_best(trainer, options)
     elif is_main:
         click.echo(f"Stopped; continue with {options.resume_command()}", err=True)
     return finished
+
+
+def _say_which_was_best(trainer: Trainer, options: TrainOptions) -> None:
+    """Where the last epoch isn't the best one, name the checkpoint that is."""
+    best = best_row(trainer.history)
+    last = trainer.history[-1]
+    if best is last:
+        return
+    path = options.model_path.with_name(BEST_FILE)
+    click.echo(
+        f"{path}: epoch {best['epoch']:.0f} was better, ELBO {best['test_elbo']:.2f} in place of "
+        f"{last['test_elbo']:.2f} nats"
+    )
 
 
 def _say_what_begins(trainer: Trainer, options: TrainOptions) -> None:

@@ -19,7 +19,7 @@ from vae_runtime.cli.options import (
 )
 from vae_runtime.cli.output import write_images
 from vae_runtime.errors import VAEError
-from vae_runtime.latent.labels import require_label
+from vae_runtime.latent.labels import LABEL_TEMPERATURE, require_label
 
 MAX_COLUMN_SEED = 2**31
 BLANK = " "
@@ -30,7 +30,7 @@ BLANK = " "
 @click.option(
     "--temperature",
     type=click.FloatRange(0, min_open=True),
-    default=0.1,
+    default=LABEL_TEMPERATURE,
     show_default=True,
     help="Small: legible; large: varied.",
 )

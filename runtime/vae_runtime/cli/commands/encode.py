@@ -14,6 +14,7 @@ from vae_runtime.cli.options import (
     ModelOptions,
     is_stdout,
     model_options,
+    refine_option,
     require_suffix,
 )
 from vae_runtime.cli.output import announce
@@ -23,6 +24,7 @@ from vae_runtime.formats.latents import (
     latents_bytes,
     write_latents,
 )
+from vae_runtime.latent.posterior import Inference
 
 
 @click.command("encode")
@@ -37,11 +39,13 @@ from vae_runtime.formats.latents import (
 @click.option(
     "--format", "kind", type=click.Choice(LATENT_FORMATS), default="csv", help="For stdout."
 )
+@refine_option
 @model_options
 def command(
     images: ImageOptions,
     output: Path,
     kind: LatentFormat,
+    inference: Inference,
     model: ModelOptions,
 ) -> int:
     """Print or store the latents of images.
@@ -52,7 +56,7 @@ def command(
     """
     require_suffix(output, *("." + suffix for suffix in LATENT_FORMATS))
     reader = images.open_images(model.load())
-    latents = reader.encode_all()
+    latents = reader.encode_all(inference)
     if is_stdout(output):
         sys.stdout.buffer.write(latents_bytes(latents, kind))
     else:

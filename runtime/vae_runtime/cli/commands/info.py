@@ -10,6 +10,7 @@ import click
 
 from vae_runtime.bundle import Preprocess, read_graph
 from vae_runtime.cli.options import ModelOptions, json_option, model_options
+from vae_runtime.latent.novelty import yardstick
 
 if TYPE_CHECKING:
     from vae_runtime.vae import VAE
@@ -44,6 +45,7 @@ def _values(vae: VAE) -> dict[str, Any]:
         **vae.info,
         "preprocess": {"fit": preprocess.fit, "invert": preprocess.invert},
         "score_quantiles": dict(vae.variant.score_quantiles),
+        "relative_quantiles": dict(vae.variant.relative_quantiles),
         "variants": _variants(vae),
         "verified": True,
     }
@@ -80,8 +82,10 @@ def _lines(vae: VAE) -> list[tuple[str, str]]:
     ]
     for variant in vae.bundle.variants:
         lines.append(("variant", f"{variant.name}: {variant.summary()}"))
-    quantiles = [f"q{name} {value:.1f}" for name, value in vae.variant.score_quantiles.items()]
-    lines.append(("thresholds", ", ".join(quantiles) or "none"))
+    known = yardstick(vae.variant)
+    kind = " (relative scores)" if known.is_relative else ""
+    quantiles = [f"q{name} {value:.1f}" for name, value in known.quantiles.items()]
+    lines.append(("thresholds", ", ".join(quantiles) + kind if quantiles else "none"))
     lines.append(("training", _joined(vae.bundle.training)))
     lines.append(("producer", _joined(vae.bundle.producer)))
     lines.append(("verified", "every file"))

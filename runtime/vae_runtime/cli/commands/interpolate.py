@@ -19,12 +19,14 @@ from vae_runtime.cli.options import (
     force_option,
     model_options,
     output_option,
+    refine_option,
     scale_option,
 )
 from vae_runtime.cli.output import announce, is_sheet, write_images
 from vae_runtime.formats.latents import read_latents
 from vae_runtime.formats.npy import load_numpy
 from vae_runtime.latent.places import PATH_MODES, PathMode
+from vae_runtime.latent.posterior import Inference
 
 if TYPE_CHECKING:
     from vae_runtime.vae import VAE
@@ -46,6 +48,7 @@ LATENT_SUFFIXES = (".csv", ".json", ".npz")
     help="Images per path.",
 )
 @click.option("--mode", type=click.Choice(PATH_MODES), default="linear", show_default=True)
+@refine_option
 @scale_option
 @click.option(
     "--fps", type=click.IntRange(1, 50), default=12, show_default=True, help="For a .gif."
@@ -59,6 +62,7 @@ def command(
     end: str | None,
     steps: int,
     mode: PathMode,
+    inference: Inference,
     scale: int | None,
     fps: int,
     output: Path,
@@ -75,7 +79,7 @@ def command(
     vae = model.load()
     if (start is None) != (end is None) or (start is None) == (not images.images):
         raise click.UsageError("give images, a latent file, or labels by --from and --to")
-    ends: Sequence[ArrayLike] = [start, end] if start and end else list(_latents(vae, images))
+    ends: Sequence[ArrayLike] = [start, end] if start and end else _latents(vae, images, inference)
     if len(ends) < 2:
         raise click.UsageError(f"a path needs two ends; {images.images[0]} gives {len(ends)}")
     paths = [vae.interpolate(first, last, steps, mode=mode) for first, last in pairwise(ends)]
@@ -94,12 +98,12 @@ def command(
     write_images([frames], frames.shape, output, columns=steps, scale=scale, force=force)
 
 
-def _latents(vae: VAE, images: ImageOptions) -> Float32:
-    """The latents (N, D) between which paths run."""
+def _latents(vae: VAE, images: ImageOptions, inference: Inference) -> list[Float32]:
+    """The latents (D,) between which paths run."""
     paths = images.images
     if len(paths) == 1 and _holds_latents(paths[0], vae.latent_dim):
-        return read_latents(paths[0], vae.latent_dim)
-    return images.open_images(vae).encode_all().z_mean
+        return list(read_latents(paths[0], vae.latent_dim))
+    return list(images.open_images(vae).encode_all(inference).z_mean)
 
 
 def _holds_latents(path: Path, latent_dim: int) -> bool:

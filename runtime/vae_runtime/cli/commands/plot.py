@@ -16,11 +16,13 @@ from vae_runtime.cli.options import (
     ModelOptions,
     model_options,
     number_pair,
+    refine_option,
     require_suffix,
 )
 from vae_runtime.cli.output import write_picture
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.idx import read_idx
+from vae_runtime.latent.posterior import Inference
 
 
 @click.command("plot")
@@ -37,12 +39,14 @@ from vae_runtime.formats.idx import read_idx
     show_default=True,
     help="The two latent dimensions to show.",
 )
+@refine_option
 @model_options
 def command(
     images: ImageOptions,
     labels: Path | None,
     output: Path,
     axes: tuple[int, int],
+    inference: Inference,
     model: ModelOptions,
 ) -> int:
     """Scatter images in latent space, colored by label.
@@ -59,7 +63,7 @@ def command(
             f"--axes {axes[0]},{axes[1]}: two of the latent dimensions 0 … {last}"
         )
     reader = images.open_images(vae)
-    latents = reader.encode_all()
+    latents = reader.encode_all(inference)
     names = _folder_names(latents.names)
     if labels:
         names = _stored_labels(labels, len(latents.names))

@@ -13,9 +13,11 @@ from vae_runtime.cli.options import (
     force_option,
     model_options,
     output_option,
+    refine_option,
     scale_option,
 )
 from vae_runtime.cli.output import is_sheet, write_columns, write_images
+from vae_runtime.latent.posterior import Inference
 
 MAX_PAIRS_PER_ROW = 5
 
@@ -29,6 +31,7 @@ MAX_PAIRS_PER_ROW = 5
     show_default=True,
     help="The most images in a picture.",
 )
+@refine_option
 @scale_option
 @captions_option
 @output_option("reconstruct.png")
@@ -37,6 +40,7 @@ MAX_PAIRS_PER_ROW = 5
 def command(
     images: ImageOptions,
     limit: int,
+    inference: Inference,
     scale: int | None,
     captions: bool,
     output: Path,
@@ -52,11 +56,12 @@ def command(
     vae = model.load()
     if not is_sheet(output):
         reader = images.open_images(vae)
-        result = vae.reconstruct(reader.read_all())
+        result = vae.reconstruct(reader.read_all(), inference=inference)
         write_images([result], result.shape, output, scale=scale, force=force)
         return reader.exit_status
     reader = images.open_images(vae, limit)
     originals = reader.read_all()
-    columns = {"image": originals, "rebuilt": vae.reconstruct(originals)}
+    rebuilt = vae.reconstruct(originals, inference=inference)
+    columns = {"image": originals, "rebuilt": rebuilt}
     write_columns(columns, output, repeats=MAX_PAIRS_PER_ROW, scale=scale, captions=captions)
     return reader.exit_status

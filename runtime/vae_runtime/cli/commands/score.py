@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,21 @@ from vae_runtime.cli.options import (
     require_suffix,
 )
 from vae_runtime.cli.output import write_text
+from vae_runtime.latent.novelty import Yardstick, yardstick
+from vae_runtime.latent.scores import BOUNDS, Bound, relative_scores
 
 EXIT_ANOMALY = 3
 DECIMALS = 4
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The score in nats below which an image is an anomaly, and of which score it is one."""
+
+    nats: float
+    is_relative: bool
 
 
 @click.command("score")
@@ -39,10 +50,21 @@ Row = dict[str, Any]
     show_default=True,
     help="More: the tighter bound.",
 )
+@click.option(
+    "--bound",
+    type=click.Choice(BOUNDS),
+    help="exact: log p(x) itself, of one or two latents.  [default: elbo]",
+)
+@click.option(
+    "--relative",
+    is_flag=True,
+    help="Against what each image allows, to compare different kinds of images.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
     "--threshold",
-    help="Nats, or a quantile of held-out images that the bundle has, such as q0.01.",
+    help="Nats, or a quantile of held-out images that the bundle has, such as q0.01, of their "
+    "relative scores.",
 )
 @click.option(
     "--check",
@@ -62,6 +84,8 @@ Row = dict[str, Any]
 def command(
     images: ImageOptions,
     samples: int,
+    bound: Bound | None,
+    relative: bool,
     seed: int,
     threshold: str | None,
     fails_on_anomaly: bool,
@@ -72,44 +96,51 @@ def command(
     """Score images by their ELBO; find anomalies.
 
     In nats, higher is better: how well the model explains each image. With --threshold each is an
-    anomaly or not.
+    anomaly or not; a quantile is one of relative scores, which are then shown as well.
 
     Example: vae-run score inbox/ --threshold q0.01 --check -o scores.csv
     """
     require_suffix(output, ".json" if as_json else ".csv")
     if fails_on_anomaly and threshold is None:
         raise click.UsageError("--check needs a --threshold")
+    if bound not in (None, "importance") and samples > 1:
+        raise click.UsageError("--samples are for --bound importance")
     vae = model.load()
-    min_score = None
-    if threshold is not None:
-        min_score = _threshold_nats(threshold, vae.variant.score_quantiles)
+    limit = None if threshold is None else _limit(threshold, yardstick(vae.variant), relative)
     rng = np.random.default_rng(seed)
     rows: list[Row] = []
     reader = images.open_images(vae)
     for names, chunk in reader.chunks():
-        scores = vae.score(chunk, samples=samples, seed=rng).tolist()
-        for name, score in zip(names, scores, strict=True):
-            rows.append(_row(name, score, min_score))
+        scores = vae.score(chunk, samples=samples, seed=rng, bound=bound)
+        judged = relative_scores(scores, chunk, vae.bundle.likelihood)
+        shown = judged if relative else scores
+        for name, score, relative_score in zip(names, shown, judged, strict=True):
+            rows.append(_row(name, float(score), float(relative_score), limit))
     write_text(_json_text(rows) if as_json else _csv_text(rows), output)
     if fails_on_anomaly and any(row["anomaly"] for row in rows):
         return EXIT_ANOMALY
     return reader.exit_status
 
 
-def _row(name: str, score: float, min_score: float | None) -> Row:
+def _row(name: str, score: float, relative_score: float, limit: Limit | None) -> Row:
     row: Row = {"name": name, "score": round(score, DECIMALS)}
-    if min_score is not None:
-        row["anomaly"] = score < min_score
+    if limit is None:
+        return row
+    if limit.is_relative:
+        row["relative"] = round(relative_score, DECIMALS)
+    judged = relative_score if limit.is_relative else score
+    row["anomaly"] = judged < limit.nats
     return row
 
 
-def _threshold_nats(text: str, quantiles: Mapping[str, float]) -> float:
-    """What --threshold means, in nats."""
+def _limit(text: str, known: Yardstick, relative: bool) -> Limit:
+    """What --threshold means."""
     if text.startswith("q"):
+        quantiles = known.quantiles
         if text[1:] not in quantiles:
             present = ", ".join("q" + name for name in quantiles) or "no quantiles"
             raise click.UsageError(f"--threshold {text}: this bundle has {present}")
-        return quantiles[text[1:]]
+        return Limit(quantiles[text[1:]], known.is_relative)
     try:
         nats = float(text)
     except ValueError:
@@ -118,7 +149,7 @@ def _threshold_nats(text: str, quantiles: Mapping[str, float]) -> float:
         raise click.UsageError(
             f"--threshold {text}: neither a number of nats nor a quantile such as q0.01"
         )
-    return nats
+    return Limit(nats, relative)
 
 
 def _json_text(rows: Sequence[Row]) -> str:

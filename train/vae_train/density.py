@@ -83,7 +83,7 @@ def _shares(means: Float64, variances: Float64, mixture: _Gaussians) -> Float64:
         log_det = np.log(precisions).sum(1)
         turned = precisions * mixture.means
     else:
-        precisions = np.linalg.inv(mixture.covariances)
+        precisions = np.asarray(np.linalg.inv(mixture.covariances), np.float64)
         log_det = np.linalg.slogdet(precisions)[1]
         turned = np.einsum("kij,kj->ki", precisions, mixture.means)
     log_p = -0.5 * _second_moments(means, variances) @ precisions.reshape(count, -1).T

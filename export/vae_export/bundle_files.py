@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vae_export.graphs import require_readable
 from vae_export.source import ExportSource
 from vae_export.torch_modules import as_list
 from vae_runtime.arrays import Float32
@@ -21,7 +22,11 @@ ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def write_graph(folder: Path, name: str, model_bytes: bytes) -> GraphFile:
-    """Write a graph into a bundle and describe it for the manifest."""
+    """Write a graph into a bundle and describe it for the manifest.
+
+    Raises VAEError for one that the runtime would refuse to read.
+    """
+    require_readable(name, model_bytes)
     (folder / name).write_bytes(model_bytes)
     return describe_graph(name, model_bytes)
 

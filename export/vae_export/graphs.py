@@ -7,7 +7,7 @@ import io
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import onnx
@@ -16,6 +16,7 @@ from torch import nn
 
 from vae_export.torch_modules import first_line, module_name
 from vae_runtime.errors import VAEError
+from vae_runtime.graphs import GraphError, check_graph
 
 OPSET = 18
 IR_VERSION = 9
@@ -69,7 +70,9 @@ def export_graph(
     _require_dynamic_batch(name, model)
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
-    return checked(model)
+    model = checked(model)
+    require_readable(name, model.SerializeToString())
+    return model
 
 
 def checked(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -83,6 +86,24 @@ def checked(model: onnx.ModelProto) -> onnx.ModelProto:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise VAEError(f"the exported graph is not valid ONNX: {first_line(error)}") from error
     return model
+
+
+def require_readable(name: str, model_bytes: bytes) -> None:
+    """Raise VAEError, with the operator, for a graph that the runtime would refuse to read."""
+    graph = onnx.load_from_string(model_bytes).graph
+    try:
+        check_graph(model_bytes, _sizes(graph.input), _sizes(graph.output))
+    except GraphError as error:
+        raise VAEError(f"{name}: the runtime would refuse its graph: {error}") from None
+
+
+def _sizes(values: Iterable[onnx.ValueInfoProto]) -> dict[str, tuple[int, ...]]:
+    """Names of inputs or outputs, with their shapes without the batch."""
+    sizes = {}
+    for value in values:
+        dimensions = value.type.tensor_type.shape.dim[1:]
+        sizes[value.name] = tuple(dimension.dim_value for dimension in dimensions)
+    return sizes
 
 
 def _without_notes(model: onnx.ModelProto) -> onnx.ModelProto:

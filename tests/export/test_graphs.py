@@ -155,3 +155,48 @@ def test_what_cannot_be_exported_is_named_in_one_line(
         export_graph(module.eval(), (width,), "z", ["image"], {})
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+class Draws(nn.Module):
+    """Draws random numbers in its forward."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z + torch.randn_like(z)
+
+
+def test_an_operator_that_the_runtime_refuses_is_named_before_anything_is_written() -> None:
+    with pytest.raises(VAEError, match=r"Draws: the runtime would refuse .* 'RandomNormalLike'"):
+        export_graph(Draws(), (2,), "z", ["image"], {})
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.GroupNorm(4, 16),
+        nn.Upsample(scale_factor=2, mode="bicubic"),
+        nn.PixelShuffle(2),
+        nn.AdaptiveAvgPool2d(2),
+        nn.GLU(1),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_layers_of_other_people_are_read_back(layer: nn.Module) -> None:
+    first = (nn.Linear(2, 1024), nn.ReLU(), nn.Unflatten(1, (16, 8, 8)))
+    decoder = nn.Sequential(*first, layer, nn.Sigmoid()).eval()
+    assert export_graph(decoder, (2,), "z", ["image"], {}).graph.node
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(2, 64)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, z: Tensor) -> Tensor:
+        tokens = self.first(z).view(z.shape[0], 8, 8)
+        mixed, _ = self.attention(tokens, tokens, tokens)
+        return torch.sigmoid(mixed)[:, None]
+
+
+def test_attention_is_read_back() -> None:
+    assert export_graph(Attention().eval(), (2,), "z", ["image"], {}).graph.node

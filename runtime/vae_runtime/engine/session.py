@@ -11,7 +11,7 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +24,16 @@ from vae_runtime.bundle import BundleStorage, GraphFile, read_graph
 from vae_runtime.engine.providers import CPU, Provider, check_active
 from vae_runtime.engine.workers import Task, Workers
 from vae_runtime.errors import BundleError, ProviderError
+from vae_runtime.fast import within_unit_interval
+from vae_runtime.graphs import GraphError, check_graph
 
 # Images in one call of onnxruntime.
 CPU_CHUNK = 16
 ACCELERATOR_CHUNK = 1024
 # Failures come as exceptions; the screen belongs to the caller.
 LOG_FATAL_ONLY = 4
-BUILD_ERRORS = (
+# What onnxruntime raises, when a session is built and when it runs.
+ORT_ERRORS = (
     RuntimeError,
     ort_errors.Fail,
     ort_errors.InvalidGraph,
@@ -40,6 +43,11 @@ BUILD_ERRORS = (
     ort_errors.RuntimeException,
     ort_errors.EPFail,
 )
+# The output that lies in [0, 1]; quantized graphs may round beyond it by this much.
+IMAGE = "image"
+RANGE_SLACK = 1e-3
+# Beyond it inputs, not weights, are why a network overflows.
+LARGE_INPUT = 1e6
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -58,7 +66,8 @@ class BundleGraph:
 
     `inputs` and `outputs` map names to shapes without the batch. Safe to share between threads;
     builds its session at the first use, and again in a forked child. Raises BundleError for a graph
-    whose bytes, names, shapes or dtypes aren't the bundle's.
+    whose bytes, operators, names, shapes or dtypes aren't the bundle's, which doesn't run, or gives
+    NaN or infinity, or images outside [0, 1]; ValueError for inputs so large that it overflows.
     """
 
     def __init__(
@@ -79,6 +88,8 @@ class BundleGraph:
         self.threads = threads
         self._input_name = next(iter(inputs))
         self._output_names = list(outputs)
+        self._output_shapes = list(outputs.values())
+        self._gives_images = IMAGE in outputs
         self._built: _Built | None = None
         self._lock = threading.Lock()
         self._lock_process = os.getpid()
@@ -112,8 +123,40 @@ class BundleGraph:
 
     def _run(self, session: Any, array: Float32) -> list[Float32]:
         feeds = {self._input_name: np.ascontiguousarray(array)}
-        values: list[Float32] = session.run(self._output_names, feeds)
+        try:
+            values: list[Float32] = session.run(self._output_names, feeds)
+        except ORT_ERRORS as error:
+            # Kernels refuse what building a session lets pass, and memory runs out in them.
+            raise self._failure("run", error) from None
+        for i, value in enumerate(values):
+            if value.shape != (len(array), *self._output_shapes[i]):
+                raise BundleError(f"{self.path}: it gives {value.shape} for {len(array)} inputs")
+            if not self._is_plainly_right(value):
+                values[i] = self._examined(value, self._output_names[i], array)
         return values
+
+    def _is_plainly_right(self, value: Float32) -> bool:
+        """Whether an output is finite, an image in [0, 1]; a second look is for what isn't."""
+        if self._gives_images:
+            return bool(value.size) and within_unit_interval(value)
+        return math.isfinite(np.add.reduce(value, None))
+
+    def _examined(self, value: Float32, name: str, inputs: Float32) -> Float32:
+        """An output that is right after all. Raises BundleError or ValueError for any other."""
+        low = float(value.min(initial=0))
+        high = float(value.max(initial=0))
+        if self._gives_images and low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK:
+            return np.clip(value, 0, 1)
+        if not self._gives_images and math.isfinite(low) and math.isfinite(high):
+            return value
+        largest = float(np.abs(inputs).max(initial=0))
+        if largest > LARGE_INPUT:
+            raise ValueError(
+                f"{self._input_name} as large as {largest:.3g} overflows in {self.file.file}"
+            )
+        found = f"values from {low:.3g} to {high:.3g}"
+        wanted = "images in [0, 1]" if self._gives_images else "finite numbers"
+        raise BundleError(f"{self.path}: it gives {found} for {name!r} where {wanted} are promised")
 
     def _run_in_chunks(self, built: _Built, array: Float32, chunk: int) -> tuple[Float32, ...]:
         """Every thread takes the next chunk that is left, until none is."""
@@ -182,6 +225,10 @@ class BundleGraph:
 
     def _build_session(self) -> Any:
         model_bytes = read_graph(self.storage, self.file)
+        try:
+            check_graph(model_bytes, self.inputs, self.outputs)
+        except GraphError as error:
+            raise BundleError(f"{self.path}: {error}") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -195,40 +242,14 @@ class BundleGraph:
                 # A failure is to be an error, not a line on stdout and the CPU.
                 enable_fallback=0,
             )
-        except BUILD_ERRORS as error:
-            reason = str(error).splitlines()[0]
-            if self.provider.name == CPU:
-                raise BundleError(f"{self.path}: onnxruntime cannot load it: {reason}") from None
-            raise ProviderError(
-                f"{self.provider.name} cannot run {self.file.file}: {reason}"
-            ) from None
+        except ORT_ERRORS as error:
+            raise self._failure("load", error) from None
         check_active(session, self.provider)
-        self._check_interface(session)
         return session
 
-    def _check_interface(self, session: Any) -> None:
-        inputs = session.get_inputs()
-        self._check_values(inputs, self.inputs, "input")
-        self._check_values(session.get_outputs(), self.outputs, "output")
-        if len(inputs) != len(self.inputs):
-            names = ", ".join(value.name for value in inputs)
-            raise BundleError(f"{self.path}: it has further inputs: {names}")
-
-    def _check_values(self, found: Sequence[Any], expected: Shapes, kind: str) -> None:
-        by_name = {value.name: value for value in found}
-        for name, shape in expected.items():
-            if name not in by_name or not _is_float_batch(by_name[name], shape):
-                wanted = ", ".join(map(str, shape))
-                present = ", ".join(f"{value.name} {value.shape}" for value in found)
-                raise BundleError(
-                    f"{self.path}: its {kind} {name!r} should be float32 (batch, {wanted}); "
-                    f"the graph has {present}"
-                )
-
-
-def _is_float_batch(value: Any, shape: tuple[int, ...]) -> bool:
-    """Whether a session's input or output is float32 (batch, *shape) with a dynamic batch."""
-    batch = value.shape[:1]
-    has_fixed_batch = bool(batch) and isinstance(batch[0], int)
-    is_float = value.type == "tensor(float)"
-    return is_float and bool(batch) and not has_fixed_batch and tuple(value.shape[1:]) == shape
+    def _failure(self, verb: str, error: Exception) -> BundleError | ProviderError:
+        """What an exception of onnxruntime's means: on a CPU, that the graph is wrong."""
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if self.provider.name == CPU:
+            return BundleError(f"{self.path}: onnxruntime cannot {verb} it: {reason}")
+        return ProviderError(f"{self.provider.name} cannot {verb} {self.file.file}: {reason}")

@@ -1,0 +1,176 @@
+"""May this graph run? Its operators, its shapes, and what it takes of memory and time.
+
+The shapes of all its tensors are worked out before onnxruntime sees a byte, so a graph that would
+fill the memory, never end, or give something else than was promised is refused for what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vae_runtime.graphs.model import FLOAT, Graph, Node, Port, read_graph
+from vae_runtime.graphs.operators import OPERATORS
+from vae_runtime.graphs.shapes import (
+    BATCH,
+    Call,
+    Dim,
+    Shape,
+    Value,
+    elements,
+    require_shape,
+)
+from vae_runtime.graphs.wire import GraphError
+
+# Shape functions follow these versions of ONNX's operators.
+MIN_OPSET, MAX_OPSET = 18, 22
+# Of one node; a Concat of many parts has the most.
+MAX_INPUTS = 1000
+# Limits for a batch of BATCH images: so many elements and multiplications for any network, and
+# so many more for each element of its inputs and outputs. A picture of 28×28 may take 0.6 GB and
+# some seconds; Stable Diffusion's decoder, the largest that people export, is within a third.
+ELEMENTS, ELEMENTS_PER_ELEMENT = 1 << 27, 1 << 10
+MULTIPLICATIONS, MULTIPLICATIONS_PER_ELEMENT = 1 << 35, 1 << 22
+
+Sizes = Mapping[str, tuple[int, ...]]
+"""Names of inputs or outputs, with their shapes without the batch."""
+
+
+def check_graph(model_bytes: bytes, inputs: Sizes, outputs: Sizes) -> None:
+    """Raise GraphError unless a graph is of the published operators, within all limits, and takes
+    and gives float32 of the shapes promised, with a batch in front.
+    """
+    graph = read_graph(model_bytes)
+    _require_opsets(graph.opsets)
+    _require_ports(graph.inputs, inputs, "input", graph.initializers)
+    _require_ports(graph.outputs, outputs, "output", {})
+    allowance = _promised_elements(inputs) + _promised_elements(outputs)
+    values = _initial_values(graph, inputs)
+    _Reckoning(graph, values, allowance).run()
+    for name, shape in outputs.items():
+        found = values[name].shape if name in values else None
+        if found != _batch_of(shape):
+            raise GraphError(f"it computes another shape for {name!r} than (batch, {shape})")
+
+
+class _Reckoning:
+    """Goes through a graph as onnxruntime will, and adds up what lives at once."""
+
+    def __init__(self, graph: Graph, values: dict[str, Value], allowance: int) -> None:
+        self.graph = graph
+        self.values = values
+        self.max_elements = ELEMENTS + ELEMENTS_PER_ELEMENT * allowance
+        self.max_work = MULTIPLICATIONS + MULTIPLICATIONS_PER_ELEMENT * allowance
+        self.living = 0
+        self.work = 0
+        self.last_use = {}
+        for i, node in enumerate(graph.nodes):
+            for name in node.inputs:
+                self.last_use[name] = i
+
+    def run(self) -> None:
+        for i, node in enumerate(self.graph.nodes):
+            try:
+                self._compute(node)
+            except GraphError as error:
+                name = f"{node.domain}.{node.operator}" if node.domain else node.operator
+                raise GraphError(f"its node {i}, {name!r}: {error}") from None
+            self._free(i, node)
+
+    def _compute(self, node: Node) -> None:
+        function = OPERATORS.get(node.domain, {}).get(node.operator)
+        if function is None:
+            raise GraphError("an operator that bundles may not use")
+        if len(node.inputs) > MAX_INPUTS:
+            raise GraphError(f"{len(node.inputs)} inputs, more than {MAX_INPUTS}")
+        results = function(Call(node, [self._value(name) for name in node.inputs]))
+        if not 1 <= len(node.outputs) <= len(results):
+            raise GraphError(f"{len(node.outputs)} outputs")
+        for name, value in zip(node.outputs, results, strict=False):
+            self._add(name, value)
+
+    def _value(self, name: str) -> Value | None:
+        if not name:
+            return None
+        if name not in self.values:
+            raise GraphError(f"nothing before it gives {name!r}")
+        return self.values[name]
+
+    def _add(self, name: str, value: Value) -> None:
+        if name in self.values:
+            raise GraphError(f"{name!r} is computed twice")
+        count = elements(require_shape(value.shape))
+        self.living += count
+        self.work += count if value.work is None else value.work
+        needed = self.living + value.scratch
+        if needed > self.max_elements:
+            raise GraphError(
+                f"{needed} numbers would be in memory for a batch of {BATCH}, more than the "
+                f"{self.max_elements} that a model with images of this size may take"
+            )
+        if self.work > self.max_work:
+            raise GraphError(
+                f"it takes more than the {self.max_work} multiplications that a model with images "
+                f"of this size may take for a batch of {BATCH}"
+            )
+        if name:
+            self.values[name] = value
+
+    def _free(self, index: int, node: Node) -> None:
+        """Let go of what no later node takes; what onnxruntime computes only once, stays."""
+        for name in {*node.inputs, *node.outputs}:
+            value = self.values.get(name)
+            if value is None or self.last_use.get(name, index) != index:
+                continue
+            is_computed = value.constant is None and any(power for _, power in value.shape)
+            if is_computed:
+                self.living -= elements(value.shape)
+
+
+def _initial_values(graph: Graph, inputs: Sizes) -> dict[str, Value]:
+    values = {}
+    for name, tensor in graph.initializers.items():
+        values[name] = Value(tuple((size, 0) for size in tensor.shape), constant=tensor)
+    for name, shape in inputs.items():
+        values[name] = Value(_batch_of(shape))
+    return values
+
+
+def _require_opsets(opsets: Mapping[str, int]) -> None:
+    for domain, version in opsets.items():
+        if domain not in OPERATORS:
+            raise GraphError(f"it uses operators of the domain {domain!r}")
+        if not domain and not MIN_OPSET <= version <= MAX_OPSET:
+            raise GraphError(f"its opset is {version}; {MIN_OPSET} to {MAX_OPSET} are read")
+    if "" not in opsets:
+        raise GraphError("it doesn't say which opset it uses")
+
+
+def _require_ports(
+    found: list[Port], promised: Sizes, kind: str, initializers: Mapping[str, object]
+) -> None:
+    """Raise GraphError unless a graph's inputs or outputs are those that bundle.json promises."""
+    present = ", ".join(f"{port.name} {list(port.shape)}" for port in found[: len(promised) + 2])
+    for name, shape in promised.items():
+        matching = [port for port in found if port.name == name]
+        if len(matching) != 1 or not _is_float_batch(matching[0], shape) or name in initializers:
+            wanted = ", ".join(map(str, shape))
+            raise GraphError(
+                f"its {kind} {name!r} should be float32 (batch, {wanted}); it has {present}"
+            )
+    if len(found) != len(promised):
+        raise GraphError(f"it has further {kind}s: {present}")
+
+
+def _is_float_batch(port: Port, shape: tuple[int, ...]) -> bool:
+    """Whether an input or output is float32 (batch, *shape) with a dynamic batch."""
+    is_batch = bool(port.shape) and isinstance(port.shape[0], str)
+    return port.element_type == FLOAT and is_batch and port.shape[1:] == shape
+
+
+def _batch_of(shape: tuple[int, ...]) -> Shape:
+    batch: Dim = (1, 1)
+    return (batch, *((size, 0) for size in shape))
+
+
+def _promised_elements(sizes: Sizes) -> int:
+    return sum(elements(_batch_of(shape)) for shape in sizes.values())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vae_runtime.bundle import CHECK_FILE, BundleStorage, Variant
+from vae_runtime.bundle import CHECK_FILE, Bundle, BundleStorage, Variant
+from vae_runtime.door import MAX_CHECK_BYTES
 from vae_runtime.errors import BundleError, VAEError
 from vae_runtime.formats.npy import load_numpy_bytes
 
@@ -21,17 +23,25 @@ FP32_TOLERANCE = 1e-4
 INT8_SLACK = 2.0
 
 
-def read_check(storage: BundleStorage) -> dict[str, NDArray[Any]]:
-    """The arrays of a bundle's check.npz.
+def read_check(storage: BundleStorage, bundle: Bundle) -> dict[str, NDArray[Any]]:
+    """The arrays of a bundle's check.npz, as docs/bundle.md has them.
 
     Raises BundleError when the file is missing or damaged.
     """
-    content = storage.read(CHECK_FILE)
-    try:
-        return {name: load_numpy_bytes(content, name) for name in CHECK_ARRAYS}
-    except VAEError as error:
-        reason = str(error).removeprefix("the input: ")
-        raise BundleError(f"{storage.where(CHECK_FILE)}: {reason}") from None
+    content = storage.read(CHECK_FILE, MAX_CHECK_BYTES)
+    rows = dict.fromkeys(CHECK_ARRAYS, bundle.latent_dim)
+    rows["images"] = rows["decoded"] = math.prod(bundle.image_shape)
+    arrays = {}
+    for name, row in rows.items():
+        try:
+            array = load_numpy_bytes(content, name, row, MAX_CHECK_BYTES)
+        except VAEError as error:
+            reason = str(error).removeprefix("the input: ")
+            raise BundleError(f"{storage.where(CHECK_FILE)}: {reason}") from None
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise BundleError(f"{storage.where(CHECK_FILE)}: {name} holds no finite float32")
+        arrays[name] = array
+    return arrays
 
 
 def differences(vae: VAE) -> dict[str, float]:
@@ -40,14 +50,18 @@ def differences(vae: VAE) -> dict[str, float]:
     Raises VAEError naming the output when one is beyond the tolerance, BundleError for a damaged
     file.
     """
-    stored = read_check(vae.storage)
-    codes = vae.encode(stored["images"])
+    stored = read_check(vae.storage, vae.bundle)
+    try:
+        codes = vae.encode(stored["images"])
+        decoded = vae.decode(stored["latents"])
+    except (ValueError, TypeError) as error:
+        # The arrays aren't what these methods take.
+        raise BundleError(f"{vae.storage.where(CHECK_FILE)}: {error}") from None
     z_mean, z_log_var = [array.reshape(len(array), -1) for array in codes]
-    decoded = vae.decode(stored["latents"])
     found = {}
     for name, array in {"z_mean": z_mean, "z_log_var": z_log_var, "decoded": decoded}.items():
         expected = stored[name]
-        if array.shape != expected.shape:
+        if array.shape != expected.shape or not array.size:
             raise BundleError(
                 f"{vae.storage.where(CHECK_FILE)}: {name} has the shape {expected.shape}"
             )

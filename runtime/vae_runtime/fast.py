@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,19 +28,33 @@ SHA256_MODULES = ("_sha2", "_sha256")
 # Read as a whole number, the bits of a float32 in [0, 1] are at most these; NaN and negatives lie
 # above.
 BITS_OF_ONE = 0x3F800000
+BLOCK_BYTES = 1 << 20
 
 
 def sha256_hex(content: bytes) -> str:
     """The SHA-256 of `content` in hexadecimal."""
+    digest = _sha256()
+    digest.update(content)
+    return str(digest.hexdigest())
+
+
+def sha256_of_file(file: BinaryIO) -> str:
+    """The same of what is left to read in an open file, some at a time."""
+    digest = _sha256()
+    while block := file.read(BLOCK_BYTES):
+        digest.update(block)
+    return str(digest.hexdigest())
+
+
+def _sha256() -> Any:
     for name in SHA256_MODULES:
         try:
-            module = import_module(name)
+            return import_module(name).sha256()
         except ImportError:
             continue
-        return str(module.sha256(content).hexdigest())
     import hashlib
 
-    return hashlib.sha256(content).hexdigest()
+    return hashlib.sha256()
 
 
 def inverse_normal_cdf(probability: float) -> float:

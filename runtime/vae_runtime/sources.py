@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from vae_runtime.arrays import Float32, ImageShape, check_images
 from vae_runtime.bundle import Preprocess
+from vae_runtime.door import MAX_IMAGE_BYTES, MAX_PIXELS, read_limited
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,7 +30,9 @@ ImageSource = Union[
 """What `VAE.read` takes."""
 
 
-def images_from(source: ImageSource, shape: ImageShape, preprocess: Preprocess) -> Float32:
+def images_from(
+    source: ImageSource, shape: ImageShape, preprocess: Preprocess, max_pixels: int = MAX_PIXELS
+) -> Float32:
     """Any source of images as (N, C, H, W) float32 in [0, 1]; `shape` is (C, H, W).
 
     Arrays are (N, C, H, W), (N, H, W, C), one image of these without N, for one channel also (N, H,
@@ -38,9 +41,11 @@ def images_from(source: ImageSource, shape: ImageShape, preprocess: Preprocess) 
     is missing or no image, ValueError and TypeError for arrays that don't fit.
     """
     if _is_single(source):
-        return _read_single(source, shape, preprocess)
+        return _read_single(source, shape, preprocess, max_pixels)
     if isinstance(source, list | tuple) and source and all(_is_single(item) for item in source):
-        return np.concatenate([_read_single(item, shape, preprocess) for item in source])
+        return np.concatenate(
+            [_read_single(item, shape, preprocess, max_pixels) for item in source]
+        )
     return check_images(_channels_first(np.asarray(source), shape), shape)
 
 
@@ -56,17 +61,20 @@ def _is_pillow_image(source: Any) -> bool:
     return type(source).__module__.startswith("PIL.")
 
 
-def _read_single(source: Any, shape: ImageShape, preprocess: Preprocess) -> Float32:
+def _read_single(
+    source: Any, shape: ImageShape, preprocess: Preprocess, max_pixels: int
+) -> Float32:
     from vae_runtime.formats.images import read_image_bytes, read_images
     from vae_runtime.formats.preprocess import prepare
 
     if _is_pillow_image(source):
         return prepare(source, shape, preprocess)[None]
     if isinstance(source, bytes):
-        return read_image_bytes(source, shape, preprocess)[None]
+        return read_image_bytes(source, shape, preprocess, max_pixels)[None]
     if hasattr(source, "read"):
-        return read_image_bytes(source.read(), shape, preprocess)[None]
-    named: Iterator[Any] = read_images([source], shape, preprocess)
+        content = read_limited(source, MAX_IMAGE_BYTES, "the image")
+        return read_image_bytes(content, shape, preprocess, max_pixels)[None]
+    named: Iterator[Any] = read_images([source], shape, preprocess, max_pixels=max_pixels)
     return np.stack([item.image for item in named])
 
 

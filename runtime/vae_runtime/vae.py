@@ -22,6 +22,7 @@ from vae_runtime.bundle import (
     read_bundle,
 )
 from vae_runtime.bundle.reading import as_storage
+from vae_runtime.door import MAX_PIXELS
 from vae_runtime.engine.conditions import conditions_here
 from vae_runtime.engine.cpu import default_threads
 from vae_runtime.engine.precision import Precision, choose_precision
@@ -158,7 +159,7 @@ class VAE:
         """
         self._encoder.verify()
         self._decoder.verify()
-        parity_check.read_check(self.storage)
+        parity_check.read_check(self.storage, self.bundle)
 
     def check(self) -> dict[str, float]:
         """Compare check.npz on this device: the largest difference of each output from torch's.
@@ -218,18 +219,24 @@ class VAE:
         return images
 
     def read(
-        self, source: ImageSource, *, fit: Fit | None = None, invert: bool | None = None
+        self,
+        source: ImageSource,
+        *,
+        fit: Fit | None = None,
+        invert: bool | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> Float32:
         """Images (N, C, H, W) float32 in [0, 1] from whatever holds them.
 
         Takes a path, a folder, bytes of an image file, an open one, a Pillow image, several of
         these in a list, or an array with channels first or last. Pictures are brought to the
         model's size by the bundle's preprocessing, or by `fit` and `invert`. `encode`,
-        `reconstruct`, `edit`, `score` and `learn_concept` take all of that too. Raises VAEError
-        for a file that is missing or no image, ValueError and TypeError for arrays that don't fit.
+        `reconstruct`, `edit`, `score` and `learn_concept` take all of that too. Of pictures larger
+        than `max_pixels` only JPEG is read, decoded smaller. Raises VAEError for a file that is
+        missing, too large or no image, ValueError and TypeError for arrays that don't fit.
         """
         preprocess = self.bundle.preprocess.changed(fit, invert)
-        return images_from(source, self.image_shape, preprocess)
+        return images_from(source, self.image_shape, preprocess, max_pixels)
 
     def show(
         self, images: ArrayLike, *, columns: int | None = None, scale: int | None = None

@@ -11,6 +11,27 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, cast
 
+from vae_runtime.bundle.ranges import (
+    GRAPH_PRECISIONS,
+    MAX_COUNT,
+    MAX_LABELS,
+    MAX_LATENT_DIM,
+    MAX_LOG_VAR,
+    MAX_MAGNITUDE,
+    MAX_NUMBERS,
+    MAX_PROVIDERS,
+    MAX_SIDE,
+    MAX_VARIANTS,
+    SHA256,
+    require_covariance,
+    require_facts,
+    require_mixture,
+    require_name,
+    require_shares,
+    require_variances,
+    require_within,
+    shown,
+)
 from vae_runtime.bundle.records import (
     ELBO_BUDGET,
     Bundle,
@@ -23,6 +44,7 @@ from vae_runtime.bundle.records import (
     Variant,
 )
 from vae_runtime.bundle.storage import is_plain_name
+from vae_runtime.door import MAX_GRAPH_BYTES, parse_json
 
 # Schema 2 has conditions of variants, diagonal covariances and spatial latents; what needs none of
 # them is still written as schema 1.
@@ -50,13 +72,13 @@ def to_json(bundle: Bundle) -> str:
     return json.dumps({"schema": _schema(bundle), **values}, indent=indent, allow_nan=False) + "\n"
 
 
-def from_json(text: str) -> Bundle:
-    """The records in the text of a `bundle.json`.
+def from_json(content: bytes) -> Bundle:
+    """The records in the content of a `bundle.json`.
 
-    Raises json.JSONDecodeError for what is no JSON, and ValueError with the path of the field for
-    anything that isn't as docs/bundle.md has it.
+    Raises json.JSONDecodeError or UnicodeDecodeError for what is no JSON, and ValueError with the
+    path of the field for anything that isn't as docs/bundle.md has it.
     """
-    values = json.loads(text)
+    values = parse_json(content)
     schema = _field(values, "schema", int)
     if not FIRST_SCHEMA <= schema <= SCHEMA:
         raise ValueError(
@@ -67,6 +89,10 @@ def from_json(text: str) -> Bundle:
     latent_dim = _field(values, "latent_dim", int)
     if len(shape) != 3 or min(shape) < 1 or latent_dim < 1:
         raise ValueError("image_shape must be three positive numbers and latent_dim positive")
+    for size in shape:
+        require_within(size, 1, MAX_SIDE, "image_shape")
+    require_within(math.prod(shape), 1, MAX_NUMBERS, "image_shape")
+    require_within(latent_dim, 1, MAX_LATENT_DIM, "latent_dim")
     return Bundle(
         latent_dim=latent_dim,
         image_shape=cast(tuple[int, int, int], shape),
@@ -74,9 +100,9 @@ def from_json(text: str) -> Bundle:
         likelihood=_likelihood(_field(values, "likelihood", dict), channels=shape[0]),
         preprocess=_preprocess(_field(values, "preprocess", dict, {})),
         labels=_labels(_field(values, "labels", dict, {}), latent_dim),
-        density=_mixture(_list(values, "density", dict, []), "density", latent_dim),
-        training=_field(values, "training", dict, {}),
-        producer=_field(values, "producer", dict, {}),
+        density=_density(values, latent_dim),
+        training=require_facts(_field(values, "training", dict, {}), "training"),
+        producer=require_facts(_field(values, "producer", dict, {}), "producer"),
         latent_shape=_latent_shape(values, latent_dim),
     )
 
@@ -103,13 +129,17 @@ def _schema(bundle: Bundle) -> int:
 
 def _variants(values: Object) -> tuple[Variant, ...]:
     # A variant without quantiles of its own has those of the whole bundle.
-    quantiles = _numbers(values.get("score_quantiles", {}), "score_quantiles")
+    quantiles = require_shares(_numbers(values.get("score_quantiles", {}), "score_quantiles"))
     variants = [
         _variant(item, f"variants[{i}]", quantiles)
         for i, item in enumerate(_list(values, "variants", dict))
     ]
     if not variants:
         raise ValueError("'variants' is empty")
+    require_within(len(variants), 1, MAX_VARIANTS, "variants")
+    names = [variant.name for variant in variants]
+    if len(set(names)) != len(names):
+        raise ValueError("'variants' has one name twice")
     return tuple(variants)
 
 
@@ -117,14 +147,23 @@ def _variant(values: Object, path: str, quantiles: Mapping[str, float]) -> Varia
     elbo_change = values.get("elbo_change")
     if elbo_change is not None:
         elbo_change = _finite(elbo_change, f"{path}.elbo_change")
-    own_quantiles = _numbers(values.get("score_quantiles", {}), f"{path}.score_quantiles")
+    own_quantiles = require_shares(
+        _numbers(values.get("score_quantiles", {}), f"{path}.score_quantiles")
+    )
+    precision = _field(values, "precision", str, path=path)
+    if precision not in GRAPH_PRECISIONS:
+        raise ValueError(f"'{path}.precision' {precision!r} is neither fp32 nor int8")
+    providers = _list(values, "providers", str, path=path)
+    require_within(len(providers), 1, MAX_PROVIDERS, f"{path}.providers")
+    for provider in providers:
+        require_name(provider, f"{path}.providers")
     return Variant(
-        name=_field(values, "name", str, path=path),
-        precision=_field(values, "precision", str, path=path),
-        providers=tuple(_list(values, "providers", str, path=path)),
+        name=require_name(_field(values, "name", str, path=path), f"{path}.name"),
+        precision=precision,
+        providers=tuple(providers),
         encoder=_graph(_field(values, "encoder", dict, path=path), f"{path}.encoder"),
         decoder=_graph(_field(values, "decoder", dict, path=path), f"{path}.decoder"),
-        parity=_field(values, "parity", dict, {}, path=path),
+        parity=require_facts(_field(values, "parity", dict, {}, path=path), f"{path}.parity"),
         requires=tuple(_list(values, "requires", str, [], path=path)),
         elbo_change=elbo_change,
         elbo_budget=_finite(values.get("elbo_budget", ELBO_BUDGET), f"{path}.elbo_budget"),
@@ -145,14 +184,21 @@ def _graph(values: Object, path: str) -> GraphFile:
         raise ValueError(
             f"the file name {graph.file!r} is not a plain name; a bundle's files lie inside it"
         )
+    if not SHA256.fullmatch(graph.sha256):
+        raise ValueError(f"'{path}.sha256' is not 64 hexadecimal digits in lower case")
+    require_within(graph.bytes, 1, MAX_GRAPH_BYTES, f"{path}.bytes")
     return graph
 
 
 def _labels(values: Object, latent_dim: int) -> dict[str, Label]:
-    return {
-        name: _label(_object(value, f"labels.{name}"), f"labels.{name}", latent_dim)
-        for name, value in values.items()
-    }
+    require_within(len(values), 0, MAX_LABELS, "labels")
+    labels = {}
+    for name, value in values.items():
+        path = f"labels.{require_name(name, 'labels')}"
+        labels[name] = _label(_object(value, path), path, latent_dim)
+    if labels and not any(label.count for label in labels.values()):
+        raise ValueError("'labels' have no images")
+    return labels
 
 
 def _label(values: Object, path: str, latent_dim: int) -> Label:
@@ -164,12 +210,22 @@ def _label(values: Object, path: str, latent_dim: int) -> Label:
         components = _mixture(items, f"{path}.components", latent_dim)
     if any(_is_diagonal(component.cov) != _is_diagonal(cov) for component in components):
         raise ValueError(f"{path!r} mixes full and diagonal covariances")
+    require_mixture([component.weight for component in components], f"{path}.components")
+    count = _field(values, "count", int, path=path)
+    require_within(count, 0, MAX_COUNT, f"{path}.count")
     return Label(
-        count=_field(values, "count", int, path=path),
+        count=count,
         mean=mean,
         cov=cov,
         components=components,
     )
+
+
+def _density(values: Object, latent_dim: int) -> tuple[Component, ...]:
+    density = _mixture(_list(values, "density", dict, []), "density", latent_dim)
+    if density:
+        require_mixture([component.weight for component in density], "density")
+    return density
 
 
 def _mixture(items: list[Object], path: str, latent_dim: int) -> tuple[Component, ...]:
@@ -190,7 +246,10 @@ def _component(values: Object, path: str, latent_dim: int) -> Component:
 def _likelihood(values: Object, channels: int) -> Likelihood:
     name = _field(values, "name", str, path="likelihood")
     if name == "gaussian":
-        return Likelihood(name, _vector(values.get("log_var"), "likelihood.log_var", channels))
+        log_var = _vector(values.get("log_var"), "likelihood.log_var", channels)
+        for value in log_var:
+            require_within(value, -MAX_LOG_VAR, MAX_LOG_VAR, "likelihood.log_var")
+        return Likelihood(name, log_var)
     return Likelihood(name)
 
 
@@ -239,10 +298,9 @@ def _vector(values: Any, path: str, size: int) -> tuple[float, ...]:
 def _covariance(values: Any, path: str, size: int) -> Covariance:
     """A matrix, or the vector of a diagonal one, whose variances are positive."""
     if isinstance(values, list) and values and isinstance(values[0], list):
-        return _matrix(values, path, size)
+        return require_covariance(_matrix(values, path, size), path)
     diagonal = _vector(values, path, size)
-    if min(diagonal) <= 0:
-        raise ValueError(f"{path!r} holds a variance that isn't positive")
+    require_variances(diagonal, path)
     return diagonal
 
 
@@ -257,8 +315,10 @@ def _matrix(values: Any, path: str, size: int) -> tuple[tuple[float, ...], ...]:
 
 
 def _finite(value: Any, path: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{path!r} holds {value!r} where a finite number was expected")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Whole numbers may be longer than any float; what is compared is their value.
+    if not is_number or not -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
+        raise ValueError(f"{path!r} holds {shown(value)} where a finite number was expected")
     return float(value)
 
 

@@ -18,8 +18,15 @@ from vae_runtime.bundle.storage import (
     ZipStorage,
     open_storage,
 )
-from vae_runtime.errors import BundleError
-from vae_runtime.fast import sha256_hex
+from vae_runtime.door import (
+    LARGE_BYTES,
+    MAX_GRAPH_BYTES,
+    MAX_JSON_BYTES,
+    parse_json,
+    read_file,
+)
+from vae_runtime.errors import BundleError, VAEError
+from vae_runtime.fast import sha256_hex, sha256_of_file
 
 CHECK_FILE = "check.npz"
 
@@ -27,9 +34,10 @@ CHECK_FILE = "check.npz"
 def is_bundle(path: Path) -> bool:
     """Whether a folder looks like a bundle, damaged or not: all that an export may replace."""
     try:
-        return "schema" in json.loads((path / MANIFEST).read_text("utf-8"))
-    except (OSError, ValueError, TypeError):
+        values = parse_json(read_file(path / MANIFEST, MAX_JSON_BYTES))
+    except (VAEError, ValueError):
         return False
+    return isinstance(values, dict) and "schema" in values
 
 
 def read_bundle(source: BundleSource | BundleStorage) -> Bundle:
@@ -40,8 +48,8 @@ def read_bundle(source: BundleSource | BundleStorage) -> Bundle:
     storage = as_storage(source)
     manifest = storage.where(MANIFEST)
     try:
-        bundle = from_json(storage.read(MANIFEST).decode("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        bundle = from_json(storage.read(MANIFEST, MAX_JSON_BYTES))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BundleError(
             f"{manifest}: damaged, it is no JSON: {error}; export or copy the bundle again"
         ) from error
@@ -60,12 +68,12 @@ def read_graph(source: BundleSource | BundleStorage, graph: GraphFile) -> bytes:
     """
     storage = as_storage(source)
     _check_size(storage, graph)
-    model_bytes = storage.read(graph.file)
-    if sha256_hex(model_bytes) != graph.sha256:
-        raise BundleError(
-            f"{storage.where(graph.file)}: damaged: its SHA-256 is not the one in {MANIFEST}; "
-            "export or copy it again"
-        )
+    if graph.bytes > LARGE_BYTES:
+        # What is damaged costs no memory.
+        with storage.opened(graph.file) as file:
+            _require_hash(storage, graph, sha256_of_file(file))
+    model_bytes = storage.read(graph.file, MAX_GRAPH_BYTES)
+    _require_hash(storage, graph, sha256_hex(model_bytes))
     return model_bytes
 
 
@@ -79,6 +87,14 @@ def as_storage(source: BundleSource | BundleStorage) -> BundleStorage:
 def describe_graph(name: str, model_bytes: bytes) -> GraphFile:
     """The record of a graph that is about to be written as `name`."""
     return GraphFile(name, sha256_hex(model_bytes), len(model_bytes))
+
+
+def _require_hash(storage: BundleStorage, graph: GraphFile, found: str) -> None:
+    if found != graph.sha256:
+        raise BundleError(
+            f"{storage.where(graph.file)}: damaged: its SHA-256 is not the one in {MANIFEST}; "
+            "export or copy it again"
+        )
 
 
 def _check_size(storage: BundleStorage, graph: GraphFile) -> None:

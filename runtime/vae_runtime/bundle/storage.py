@@ -8,19 +8,33 @@ from __future__ import annotations
 
 import io
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from vae_runtime.door import (
+    MAX_GRAPH_BYTES,
+    is_file,
+    open_file,
+    open_zip,
+    read_limited,
+    require_regular,
+)
 from vae_runtime.errors import BundleError
 
 if TYPE_CHECKING:
     import zipfile
 
 MANIFEST = "bundle.json"
-MAX_MEMBERS = 64
-# Bytes; bundle.json of many labels may be some megabytes, a graph of a large network hundreds.
-MAX_MEMBER_BYTES = 2 << 30
+# What to call a bundle that is no file.
+IN_MEMORY = Path("bundle in memory")
+# A whole bundle in memory or from a stream.
+MAX_BUNDLE_BYTES = 2 << 30
+# Characters of a file's name.
+MAX_NAME = 200
 # Characters that a plain name doesn't have: a bundle's files lie inside it.
 PATH_CHARACTERS = frozenset("/\\:\0")
 
@@ -41,38 +55,63 @@ class BundleStorage(Protocol):
     def size(self, name: str) -> int:
         """Bytes of a file. Raises BundleError where it is missing."""
 
-    def read(self, name: str) -> bytes:
-        """The content of a file. Raises BundleError where it is missing or cannot be read."""
+    def opened(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """A file of the bundle. Raises BundleError where it is missing or no plain file, and for
+        what goes wrong while it is read.
+        """
+
+    def read(self, name: str, max_bytes: int = MAX_GRAPH_BYTES) -> bytes:
+        """The content of a file. Raises BundleError where it is missing, damaged or too large."""
 
 
 def is_plain_name(name: str) -> bool:
     """Whether a name can only be that of a file inside the bundle."""
-    return name not in ("", ".", "..") and not PATH_CHARACTERS & set(name)
+    is_short = 0 < len(name) <= MAX_NAME and name not in (".", "..")
+    return is_short and name.isprintable() and not PATH_CHARACTERS & set(name)
 
 
 def open_storage(source: BundleSource) -> BundleStorage:
     """The files of a folder, of a zip file, or of the bytes of one.
 
-    Raises BundleError for what isn't there or is no zip file.
+    Raises BundleError for what isn't there or is no zip file, TypeError for what can't be one.
     """
     if isinstance(source, bytes | bytearray | memoryview):
-        return ZipStorage(Path("bundle in memory"), bytes(source))
+        return ZipStorage(IN_MEMORY, bytes(source))
+    if hasattr(source, "read"):
+        return ZipStorage(
+            IN_MEMORY, read_limited(source, MAX_BUNDLE_BYTES, str(IN_MEMORY), BundleError)
+        )
     if not isinstance(source, str | os.PathLike):
-        return ZipStorage(Path("bundle in memory"), source.read())
+        raise TypeError(
+            f"path must be that of a bundle, its bytes or an open file, not {type(source).__name__}"
+        )
     # Sessions are built later, perhaps when the process is in another folder.
     path = Path(source).absolute()
-    if path.is_file():
+    if is_file(path):
         _refuse_neighbors_of_a_bundle(path)
         return ZipStorage(path)
-    if not path.exists() or source == "":
-        raise BundleError(f"{source}: no such bundle")
-    if not (path / MANIFEST).is_file():
+    _require_folder(source, path)
+    if not is_file(path / MANIFEST):
         inside = sorted(path.glob("*.vae"))
         hint = f"; did you mean {inside[0]}?" if inside else ""
         raise BundleError(
             f"{source}: not a bundle: a folder with a {MANIFEST} in it, or a zip of one{hint}"
         )
     return FolderStorage(path)
+
+
+def _require_folder(source: str | os.PathLike[str], path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        mode = None
+    except (OSError, ValueError) as error:
+        # A NUL in the name, or a character that the file system lacks, is a ValueError.
+        raise BundleError(f"{source}: {getattr(error, 'strerror', None) or error}") from None
+    if mode is None or source == "":
+        raise BundleError(f"{source}: no such bundle")
+    if not stat.S_ISDIR(mode):
+        require_regular(path, mode, BundleError)
 
 
 def _refuse_neighbors_of_a_bundle(path: Path) -> None:
@@ -94,16 +133,28 @@ class FolderStorage:
 
     def size(self, name: str) -> int:
         file = self.path / name
-        if not file.is_file():
-            raise BundleError(f"{file}: missing from the bundle")
-        return file.stat().st_size
-
-    def read(self, name: str) -> bytes:
-        self.size(name)
         try:
-            return (self.path / name).read_bytes()
+            found = file.lstat()
+        except FileNotFoundError:
+            raise BundleError(f"{file}: missing from the bundle") from None
         except OSError as error:
-            raise BundleError(f"{self.path / name}: {error.strerror or error}") from error
+            raise BundleError(f"{file}: {error.strerror or error}") from None
+        require_regular(file, found.st_mode, BundleError)
+        return found.st_size
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
+        self.size(name)
+        # A link would lead out of the bundle.
+        with open_file(self.path / name, follow_links=False, error=BundleError) as file:
+            try:
+                yield file
+            except OSError as error:
+                raise BundleError(f"{self.where(name)}: {error.strerror or error}") from None
+
+    def read(self, name: str, max_bytes: int = MAX_GRAPH_BYTES) -> bytes:
+        with self.opened(name) as file:
+            return read_limited(file, max_bytes, self.where(name), BundleError)
 
 
 @dataclass(frozen=True)
@@ -115,7 +166,7 @@ class ZipStorage:
     _sizes: dict[str, int] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        with self._opened() as archive:
+        with self._archive() as archive:
             object.__setattr__(self, "_sizes", self._checked_sizes(archive))
 
     def where(self, name: str) -> str:
@@ -126,36 +177,42 @@ class ZipStorage:
             raise BundleError(f"{self.where(name)}: missing from the bundle")
         return self._sizes[name]
 
-    def read(self, name: str) -> bytes:
+    @contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
         import zipfile
 
         self.size(name)
-        try:
-            with self._opened() as archive:
-                return archive.read(name)
-        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, KeyError) as error:
-            raise BundleError(f"{self.where(name)}: damaged: {error}") from error
+        with self._archive() as archive:
+            try:
+                with archive.open(name) as member:
+                    opened: Any = member
+                    yield opened
+            except (zipfile.BadZipFile, OSError, EOFError) as error:
+                # BadZipFile is a wrong checksum, or another name in front of the content.
+                raise BundleError(f"{self.where(name)}: damaged: {error}") from None
 
-    def _opened(self) -> zipfile.ZipFile:
-        # Only here: most bundles are folders.
-        import zipfile
+    def read(self, name: str, max_bytes: int = MAX_GRAPH_BYTES) -> bytes:
+        with self.opened(name) as file:
+            return read_limited(file, max_bytes, self.where(name), BundleError)
 
-        source = self.path if self.content is None else io.BytesIO(self.content)
-        try:
-            return zipfile.ZipFile(source)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise BundleError(
-                f"{self.path}: not a bundle: neither a folder nor a zip of one: {error}"
-            ) from None
+    @contextmanager
+    def _archive(self) -> Iterator[zipfile.ZipFile]:
+        in_memory = None if self.content is None else io.BytesIO(self.content)
+        with in_memory or open_file(self.path, error=BundleError) as file:
+            try:
+                archive = open_zip(file)
+            except (OSError, ValueError) as error:
+                raise BundleError(
+                    f"{self.path}: not a bundle: neither a folder nor a zip of one: {error}"
+                ) from None
+            with archive:
+                yield archive
 
     def _checked_sizes(self, archive: zipfile.ZipFile) -> dict[str, int]:
         from zipfile import ZIP_STORED
 
-        members = archive.infolist()
-        if len(members) > MAX_MEMBERS:
-            raise BundleError(f"{self.path}: {len(members)} members, more than {MAX_MEMBERS}")
         sizes: dict[str, int] = {}
-        for member in members:
+        for member in archive.infolist():
             name = member.filename
             if not is_plain_name(name):
                 raise BundleError(f"{self.path}: the member {name!r} is not a plain name")
@@ -166,7 +223,7 @@ class ZipStorage:
                 raise BundleError(
                     f"{self.where(name)}: compressed or encrypted; a bundle's members are stored"
                 )
-            if member.file_size > MAX_MEMBER_BYTES or member.file_size != member.compress_size:
+            if member.file_size != member.compress_size:
                 raise BundleError(f"{self.where(name)}: damaged: its size cannot be right")
             sizes[name] = member.file_size
         if MANIFEST not in sizes:

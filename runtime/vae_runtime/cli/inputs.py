@@ -17,6 +17,7 @@ from vae_runtime.bundle import FITS, Fit, Preprocess
 from vae_runtime.cli.options import PATH, STDIN, Function, add_as_record
 from vae_runtime.cli.progress import ProgressLine
 from vae_runtime.console import EXIT_FAILED
+from vae_runtime.door import MAX_IMAGE_BYTES, MAX_PIXELS, read_limited
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.images import NamedImage, read_image_bytes, read_images
 from vae_runtime.formats.latents import Latents
@@ -35,23 +36,31 @@ PREPROCESS_OPTIONS = (
         help="How a picture of another size is brought to the model's; default: the bundle's.",
     ),
     click.option("--invert", is_flag=True, help="Dark ink on light paper."),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(1),
+        default=MAX_PIXELS,
+        show_default=True,
+        help="Refuse larger pictures; JPEG is decoded smaller instead.",
+    ),
     click.option("--strict", is_flag=True, help="End at the first damaged file of a folder."),
 )
 
 
 @dataclass(frozen=True)
 class PreprocessOptions:
-    """--fit, --invert and --strict, as `preprocess_options` reads them."""
+    """--fit, --invert, --max-pixels and --strict, as `preprocess_options` reads them."""
 
     fit: Fit | None
     invert: bool
+    max_pixels: int
     strict: bool
 
     def open(self, vae: VAE, paths: Sequence[Path], limit: int | None = None) -> ImageReader:
         """The images of files and folders, of each at most `limit`, as `vae` takes them."""
         # --invert can only be given: without it the bundle's own way stays.
         preprocess = vae.bundle.preprocess.changed(self.fit, self.invert or None)
-        return ImageReader(vae, paths, preprocess, self.strict, limit)
+        return ImageReader(vae, paths, preprocess, self.strict, limit, self.max_pixels)
 
 
 @dataclass(frozen=True)
@@ -65,12 +74,12 @@ class ImageOptions(PreprocessOptions):
 
 
 def preprocess_options(command: Function) -> Function:
-    """Add --fit, --invert and --strict, which the command gets as `preprocess`."""
+    """Add --fit, --invert, --max-pixels and --strict, which the command gets as `preprocess`."""
     return add_as_record(command, "preprocess", PreprocessOptions, PREPROCESS_OPTIONS)
 
 
 def image_options(command: Function, *, required: bool = True) -> Function:
-    """Add the argument IMAGES, --fit, --invert and --strict, which the command gets as `images`."""
+    """Add the argument IMAGES and the options of `preprocess_options`, as `images`."""
     argument = click.argument("images", nargs=-1, required=required, type=PATH)
     return add_as_record(command, "images", ImageOptions, (argument, *PREPROCESS_OPTIONS))
 
@@ -90,7 +99,9 @@ class ImageReader:
         preprocess: Preprocess,
         strict: bool,
         limit: int | None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
+        self.max_pixels = max_pixels
         self.vae = vae
         self.paths = paths
         self.preprocess = preprocess
@@ -143,10 +154,17 @@ class ImageReader:
         on_damaged = None if self.strict else self._leave_out
         for path in self.paths:
             if path == STDIN:
-                content = sys.stdin.buffer.read()
-                yield NamedImage("-", read_image_bytes(content, shape, self.preprocess))
+                content = read_limited(sys.stdin.buffer, MAX_IMAGE_BYTES, "the image on stdin")
+                image = read_image_bytes(content, shape, self.preprocess, self.max_pixels)
+                yield NamedImage("-", image)
             else:
-                yield from read_images([path], shape, self.preprocess, on_damaged=on_damaged)
+                yield from read_images(
+                    [path],
+                    shape,
+                    self.preprocess,
+                    on_damaged=on_damaged,
+                    max_pixels=self.max_pixels,
+                )
 
     def _leave_out(self, error: VAEError) -> None:
         self.damaged += 1

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from vae_runtime.arrays import Float32, Float64, check_latents
+from vae_runtime.door import MAX_JSON_BYTES, parse_json, read_file
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import atomic_file
 
@@ -25,12 +26,15 @@ def read_concept(path: Path, latent_dim: int) -> Float32:
 
     Raises VAEError naming the file when it is missing, damaged or of another model.
     """
-    if not path.is_file():
-        raise VAEError(f"{path}: no such file")
     try:
-        stored = json.loads(path.read_text("utf-8"))["concept"]
-        (direction,) = check_latents(stored, latent_dim)
-    except (ValueError, TypeError, KeyError) as error:
+        stored = parse_json(read_file(path, MAX_JSON_BYTES))
+        if not isinstance(stored, dict) or "concept" not in stored:
+            raise ValueError('an object with the key "concept" was expected')
+        latents = check_latents(stored["concept"], latent_dim)
+        if len(latents) != 1:
+            raise ValueError("one direction was expected")
+    except (ValueError, TypeError, OverflowError) as error:
+        # OverflowError is numpy's, for whole numbers beyond every float.
         raise VAEError(f"{path}: not a concept file for this model: {error}") from None
-    result: Float32 = direction
-    return result
+    direction: Float32 = latents[0]
+    return direction

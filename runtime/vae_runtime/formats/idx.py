@@ -12,45 +12,76 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vae_runtime.arrays import UInt8
+from vae_runtime.door import BLOCK_BYTES, LARGE_BYTES, MAX_IDX_BYTES, open_file
 from vae_runtime.errors import VAEError
 
 UNSIGNED_BYTE = 0x08
 GZIP_MAGIC = b"\x1f\x8b"
+MAX_RANK = 8
 
 
 def read_idx(path: str | Path) -> UInt8:
     """The array in an IDX file of unsigned bytes, of any number of dimensions.
 
-    Raises VAEError naming the file when it is missing, truncated, too long, or no IDX file of
-    bytes.
+    Raises VAEError naming the file when it is missing, truncated, too long, too large, or no IDX
+    file of bytes.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-        if content.startswith(GZIP_MAGIC):
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error or "damaged gzip data"
-        raise VAEError(f"{path}: cannot be read: {reason}") from error
-    if not looks_like_idx(content) or not content[3:4] or not content[3]:
+    with open_file(path, MAX_IDX_BYTES) as file:
+        try:
+            is_gzip = file.read(2) == GZIP_MAGIC
+            file.seek(0)
+            if is_gzip:
+                with gzip.open(file) as unpacked:
+                    return _read(path, unpacked)
+            return _read(path, file)
+        except (OSError, EOFError, zlib.error) as error:
+            reason = getattr(error, "strerror", None) or error or "damaged gzip data"
+            raise VAEError(f"{path}: cannot be read: {reason}") from error
+
+
+def _read(path: Path, file: Any) -> UInt8:
+    """The array in an open file, gzip's or a plain one."""
+    start = file.read(4)
+    if not looks_like_idx(start) or len(start) < 4 or not 1 <= start[3] <= MAX_RANK:
         raise VAEError(f"{path}: not an IDX file of unsigned bytes")
-    dimensions = content[3]
-    start = 4 + 4 * dimensions
-    if len(content) < start:
+    sizes = file.read(4 * start[3])
+    if len(sizes) < 4 * start[3]:
         raise VAEError(f"{path}: truncated in its header")
-    shape = struct.unpack(f">{dimensions}I", content[4:start])
-    size = len(content) - start
+    shape = struct.unpack(f">{start[3]}I", sizes)
     promised = math.prod(shape)
-    if size != promised:
-        problem = "truncated" if size < promised else "too long"
-        raise VAEError(
-            f"{path}: {problem}: {size} bytes of data where its header promises {promised}"
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    if promised > MAX_IDX_BYTES:
+        raise VAEError(f"{path}: its header promises {promised} bytes, more than {MAX_IDX_BYTES}")
+    if promised > LARGE_BYTES:
+        # Whether it is all there is found out before it takes memory.
+        place = file.tell()
+        _require_size(path, _count_bytes(file, promised), promised)
+        file.seek(place)
+    content = file.read(promised)
+    _require_size(path, len(content) + len(file.read(1)), promised)
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _count_bytes(file: Any, at_most: int) -> int:
+    """How many bytes are left in a file, or some more than `at_most`."""
+    count = 0
+    while block := file.read(BLOCK_BYTES):
+        count += len(block)
+        if count > at_most:
+            break
+    return count
+
+
+def _require_size(path: Path, size: int, promised: int) -> None:
+    if size == promised:
+        return
+    found = f"truncated: {size} bytes" if size < promised else "too long: more bytes"
+    raise VAEError(f"{path}: {found} of data where its header promises {promised}")
 
 
 def looks_like_idx(content: bytes) -> bool:

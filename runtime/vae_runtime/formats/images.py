@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from vae_runtime.arrays import Float32, ImageShape, check_images
 from vae_runtime.bundle import Preprocess
+from vae_runtime.door import MAX_IMAGE_BYTES, MAX_PIXELS, open_file
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.idx import GZIP_MAGIC, looks_like_idx, read_idx
 from vae_runtime.formats.npy import load_numpy
@@ -33,8 +37,20 @@ DAMAGED_IMAGE = (
     EOFError,
     struct.error,
     zlib.error,
+    # Beyond twice Pillow's own limit, before ours is asked.
     Image.DecompressionBombError,
+    # Sizes in damaged headers; tags of another kind than their names.
+    OverflowError,
+    TypeError,
+    LookupError,
 )
+# What Image.open may try, the frequent ones first: of the others some start programs, such as
+# Ghostscript. A phone's MPO is found as a JPEG.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+DRAFT_FORMATS = ("JPEG", "MPO")
+DRAFT_FACTORS = (2, 4, 8)
+# Pictures of the whole size that WebP's decoder keeps at once.
+WEBP_PICTURES = 4
 # Images of an array that are checked and converted at once: float32 needs four times the memory.
 CONVERSION_CHUNK = 1024
 
@@ -53,22 +69,26 @@ def read_images(
     preprocess: Preprocess,
     *,
     on_damaged: Callable[[VAEError], None] | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[NamedImage]:
     """Every image of files and folders, brought to `shape` (C, H, W).
 
     Takes image files, IDX, .npy and .npz; a folder gives its image files, sorted, sub-folders
     included. `on_damaged` is called for each damaged file of a folder, which is then left out.
-    Raises VAEError naming the file that is missing, empty or none of these.
+    Of larger pictures than `max_pixels` only JPEG, which can be decoded smaller, is read. Raises
+    VAEError naming the file that is missing, empty or none of these.
     """
     for path in map(Path, paths):
         if path.is_dir():
-            yield from _read_folder(path, shape, preprocess, on_damaged)
+            yield from _read_folder(path, shape, preprocess, on_damaged, max_pixels)
             continue
         kind = _array_kind(path)
         if kind is None:
-            yield NamedImage(_printable(path), read_image_file(path, shape, preprocess))
+            image = read_image_file(path, shape, preprocess, max_pixels)
+            yield NamedImage(_printable(path), image)
             continue
-        stored = load_numpy(path, "images") if kind == "numpy" else read_idx(path)
+        row = math.prod(shape)
+        stored = load_numpy(path, "images", row=row) if kind == "numpy" else read_idx(path)
         for i, image in enumerate(_each(path, stored, shape)):
             yield NamedImage(f"{_printable(path)}[{i}]", image)
 
@@ -86,30 +106,67 @@ def image_files_in(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def read_image_file(path: Path, shape: ImageShape, preprocess: Preprocess) -> Float32:
+def read_image_file(
+    path: Path, shape: ImageShape, preprocess: Preprocess, max_pixels: int = MAX_PIXELS
+) -> Float32:
     """One image file as (C, H, W) float32 in [0, 1].
 
-    Raises VAEError naming it when it is missing or no image.
+    Raises VAEError naming it when it is missing, too large or no image.
     """
-    if not path.is_file():
-        raise VAEError(f"{path}: no such file")
-    return _read(path, str(path), shape, preprocess)
+    with open_file(path, MAX_IMAGE_BYTES) as file:
+        return _read(file, str(path), shape, preprocess, max_pixels)
 
 
-def read_image_bytes(content: bytes, shape: ImageShape, preprocess: Preprocess) -> Float32:
+def read_image_bytes(
+    content: bytes, shape: ImageShape, preprocess: Preprocess, max_pixels: int = MAX_PIXELS
+) -> Float32:
     """The content of one image file as (C, H, W) float32 in [0, 1].
 
-    Raises VAEError when it is no image.
+    Raises VAEError when it is too large or no image.
     """
-    return _read(io.BytesIO(content), "the image", shape, preprocess)
+    return _read(io.BytesIO(content), "the image", shape, preprocess, max_pixels)
+
+
+@contextmanager
+def opened_picture(file: BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """A picture of at most `max_pixels`, a larger JPEG made smaller while it is decoded.
+
+    Raises ValueError for a larger one, and one of DAMAGED_IMAGE.
+    """
+    with warnings.catch_warnings():
+        # Pillow's own limit is one of memory, and a line on the screen; ours is an error.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        picture = Image.open(file, formats=FORMATS)
+    with picture:
+        width, height = picture.size
+        allowed = max_pixels // WEBP_PICTURES if picture.format == "WEBP" else max_pixels
+        if width * height > allowed:
+            _draft(picture, allowed)
+        picture.load()
+        yield picture
+
+
+def _draft(picture: Image.Image, max_pixels: int) -> None:
+    """Have a JPEG decoded at a half, quarter or eighth of its size; others are a ValueError."""
+    width, height = picture.size
+    is_progressive = bool(picture.info.get("progressive"))
+    if picture.format in DRAFT_FORMATS and not is_progressive:
+        for factor in DRAFT_FACTORS:
+            if width * height <= max_pixels * factor**2:
+                picture.draft(None, (width // factor, height // factor))
+                break
+    if picture.size[0] * picture.size[1] > max_pixels:
+        raise ValueError(
+            f"a picture of {width}×{height} has more than {max_pixels} pixels; scale it down, or "
+            "raise the limit with --max-pixels (max_pixels= in Python)"
+        )
 
 
 def _read(
-    source: Path | io.BytesIO, name: str, shape: ImageShape, preprocess: Preprocess
+    file: BinaryIO, name: str, shape: ImageShape, preprocess: Preprocess, max_pixels: int
 ) -> Float32:
     try:
-        with Image.open(source) as picture:
-            picture.load()
+        with opened_picture(file, max_pixels) as picture:
             return prepare(picture, shape, preprocess)
     except DAMAGED_IMAGE as error:
         raise VAEError(f"{name}: {_reason(error)}") from None
@@ -118,7 +175,9 @@ def _read(
 def _reason(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
-    if isinstance(error, ValueError | Image.DecompressionBombError):
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more pixels than anybody needs: {error}"
+    if isinstance(error, ValueError):
         return str(error)
     return f"a damaged image: {error}"
 
@@ -128,13 +187,14 @@ def _read_folder(
     shape: ImageShape,
     preprocess: Preprocess,
     on_damaged: Callable[[VAEError], None] | None,
+    max_pixels: int,
 ) -> Iterator[NamedImage]:
     files = image_files_in(folder)
     if not files:
         raise VAEError(f"{folder}: no images in this folder")
     for file in files:
         try:
-            image = read_image_file(file, shape, preprocess)
+            image = read_image_file(file, shape, preprocess, max_pixels)
         except VAEError as error:
             if on_damaged is None:
                 raise
@@ -147,9 +207,7 @@ def _array_kind(path: Path) -> Literal["numpy", "idx"] | None:
     """What kind of array file it is, by suffix and first bytes; None for anything else."""
     if path.suffix.lower() in NUMPY_SUFFIXES:
         return "numpy"
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
+    with open_file(path) as file:
         start = file.read(3)
     if start.startswith(GZIP_MAGIC) or looks_like_idx(start):
         return "idx"

@@ -9,14 +9,25 @@ from __future__ import annotations
 import csv
 import io
 import json
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import BinaryIO, Literal, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from vae_runtime.arrays import Float32, check_latents
+from vae_runtime.arrays import Float32, Float64, check_latents
+from vae_runtime.door import (
+    MAX_CSV_BYTES,
+    MAX_JSON_BYTES,
+    MAX_LATENT_NUMBERS,
+    is_file,
+    open_file,
+    parse_json,
+    read_file,
+)
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import atomic_file
 from vae_runtime.formats.npy import load_numpy, load_numpy_bytes
@@ -24,6 +35,14 @@ from vae_runtime.formats.npy import load_numpy, load_numpy_bytes
 LatentFormat = Literal["csv", "json", "npz", "npy"]
 # What .npy and .npz files begin with.
 NUMPY_MAGICS = (b"\x93NUMPY", b"PK")
+# As float64, the widest type that they may have.
+MAX_LATENT_BYTES = 8 * MAX_LATENT_NUMBERS
+TEXT_FORMATS = ("csv", "json")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+CSV_EXPECTED = "the header name,z_mean_0,… and at least one row were expected"
+# What parsing and checking raise. OverflowError is numpy's, for numbers beyond every float;
+# UnicodeDecodeError and JSONDecodeError are ValueErrors.
+UNFIT = (ValueError, TypeError, OverflowError, OSError, csv.Error)
 LATENT_FORMATS: tuple[LatentFormat, ...] = get_args(LatentFormat)
 
 
@@ -67,15 +86,20 @@ def read_latents(path: Path, latent_dim: int) -> Float32:
     Raises VAEError naming the file when it is missing, damaged, of another width, or holds NaN.
     """
     kind = latent_format(path)
-    if not path.is_file():
-        raise VAEError(f"{path}: no such file")
+    if kind in TEXT_FORMATS and is_file(path) and path.stat().st_size > MAX_CSV_BYTES:
+        raise VAEError(
+            f"{path}: more than {MAX_CSV_BYTES} bytes of text; use .npy or .npz for as many latents"
+        )
     try:
         if kind in ("npy", "npz"):
-            return check_latents(load_numpy(path, "z_mean"), latent_dim)
-        text = path.read_text("utf-8-sig")
-        rows = _parse_csv(text) if kind == "csv" else _parse_json(text)
-        return check_latents(rows, latent_dim)
-    except (ValueError, TypeError, KeyError, OSError, csv.Error, RecursionError) as error:
+            return _checked(
+                load_numpy(path, "z_mean", row=latent_dim, max_bytes=MAX_LATENT_BYTES), latent_dim
+            )
+        if kind == "csv":
+            with open_file(path, MAX_CSV_BYTES) as file:
+                return _checked(_parse_csv(file), latent_dim)
+        return _checked(_parse_json(read_file(path, MAX_JSON_BYTES)), latent_dim)
+    except UNFIT as error:
         raise VAEError(f"{path}: not a latent file for this model: {error}") from None
 
 
@@ -86,11 +110,13 @@ def read_latents_bytes(content: bytes, latent_dim: int) -> Float32:
     """
     try:
         if content.startswith(NUMPY_MAGICS):
-            return check_latents(load_numpy_bytes(content, "z_mean"), latent_dim)
-        text = content.decode("utf-8-sig")
-        rows = _parse_json(text) if text.lstrip().startswith("[") else _parse_csv(text)
-        return check_latents(rows, latent_dim)
-    except (ValueError, TypeError, KeyError, csv.Error, RecursionError) as error:
+            return _checked(
+                load_numpy_bytes(content, "z_mean", latent_dim, MAX_LATENT_BYTES), latent_dim
+            )
+        if content.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"["):
+            return _checked(_parse_json(content), latent_dim)
+        return _checked(_parse_csv(io.BytesIO(content)), latent_dim)
+    except UNFIT as error:
         raise VAEError(f"the input: not a latent file for this model: {error}") from None
 
 
@@ -130,27 +156,42 @@ def _to_json(latents: Latents) -> str:
     return json.dumps(rows, indent=1) + "\n"
 
 
-def _parse_csv(text: str) -> Sequence[Sequence[float]]:
-    rows = list(csv.DictReader(io.StringIO(text)))
-    header = rows[0] if rows else {}
-    found = {column for column in header if column and column.startswith("z_mean_")}
-    columns = [f"z_mean_{i}" for i in range(len(found))]
-    if not columns or found != set(columns):
-        raise ValueError("the header name,z_mean_0,… and at least one row were expected")
-    latents = []
+def _checked(rows: ArrayLike, latent_dim: int) -> Float32:
+    latents = np.asarray(rows)
+    if latents.size > MAX_LATENT_NUMBERS:
+        raise ValueError(f"{latents.size} numbers, more than {MAX_LATENT_NUMBERS}")
+    return check_latents(latents, latent_dim)
+
+
+def _parse_csv(file: BinaryIO) -> Float64:
+    """The columns z_mean_0, … of every row; numbers are kept as such, row by row."""
+    rows = csv.reader(io.TextIOWrapper(file, "utf-8-sig", newline=""))
+    header = next(rows, [])
+    places = {}
+    for i, column in enumerate(header):
+        if column.startswith("z_mean_"):
+            places[column] = i
+    order = [places.get(f"z_mean_{i}") for i in range(len(places))]
+    chosen = [place for place in order if place is not None]
+    numbers = array("d")
+    if not chosen or len(chosen) != len(order):
+        raise ValueError(CSV_EXPECTED)
     for row in rows:
-        values = [row[column] for column in columns]
-        if None in values:
+        if len(row) <= max(chosen):
             raise ValueError("a row is too short")
-        latents.append([float(value) for value in values])
-    return latents
+        numbers.extend([float(row[place]) for place in chosen])
+    if not numbers:
+        raise ValueError(CSV_EXPECTED)
+    return np.array(numbers).reshape(-1, len(chosen))
 
 
-def _parse_json(text: str) -> Sequence[Sequence[float]]:
-    rows = json.loads(text)
+def _parse_json(content: bytes) -> Sequence[Sequence[float]]:
+    rows = parse_json(content)
     if not isinstance(rows, list):
         rows = [None]
+    latents = []
     for row in rows:
         if not isinstance(row, dict) or "z_mean" not in row:
             raise ValueError('a list of {"z_mean": […]} was expected')
-    return [row["z_mean"] for row in rows]
+        latents.append(row["z_mean"])
+    return latents

@@ -18,8 +18,9 @@ from vae_runtime.cli.options import (
     scale_option,
 )
 from vae_runtime.cli.output import write_images
+from vae_runtime.door import read_limited
 from vae_runtime.errors import VAEError
-from vae_runtime.formats.latents import read_latents, read_latents_bytes
+from vae_runtime.formats.latents import MAX_LATENT_BYTES, read_latents, read_latents_bytes
 
 
 @click.command("decode")
@@ -45,7 +46,8 @@ def command(
     """
     vae = model.load()
     if latents == STDIN:
-        z = read_latents_bytes(sys.stdin.buffer.read(), vae.latent_dim)
+        content = read_limited(sys.stdin.buffer, MAX_LATENT_BYTES, "stdin")
+        z = read_latents_bytes(content, vae.latent_dim)
     else:
         z = read_latents(latents, vae.latent_dim)
     if not len(z):

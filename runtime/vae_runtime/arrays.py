@@ -27,7 +27,7 @@ def check_images(images: Any, shape: ImageShape) -> Float32:
     Takes (N, C, H, W), for one channel also (N, H, W) and (H, W); float in [0, 1] or uint8. Raises
     TypeError for another dtype, ValueError for another shape, NaN, or values outside [0, 1].
     """
-    array = np.asarray(images)
+    array = as_array(images, "images")
     if shape[0] == 1 and array.ndim in (2, 3):
         count = -1 if array.size else 0
         array = array.reshape(count, 1, *array.shape[-2:])
@@ -55,7 +55,7 @@ def check_latents(z: Any, latent_dim: int) -> Float32:
 
     Raises TypeError for what isn't numbers, ValueError for another width, NaN or infinity.
     """
-    array = np.asarray(z)
+    array = as_array(z, "latents")
     if array.dtype.kind not in "fiu":
         raise TypeError(f"latents must be numbers, not {array.dtype}")
     is_empty = array.size == 0 and (array.ndim == 1 or array.shape == (0, 0))
@@ -73,16 +73,35 @@ def check_latents(z: Any, latent_dim: int) -> Float32:
     return result
 
 
-def check_count(n: Any) -> int:
-    """A number of images as int. Raises ValueError for anything but a whole number, 0 or more."""
+def check_tiles(images: Any) -> Float32:
+    """Images of any number of dimensions -> float32; uint8 becomes [0, 1], other values stay.
+
+    Raises TypeError for what isn't numbers, ValueError for NaN and infinity.
+    """
+    array = as_array(images, "images")
+    if array.dtype == np.uint8:
+        return array.astype(np.float32) / np.float32(255)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"images must be numbers, not {array.dtype}")
+    with np.errstate(over="ignore"):
+        tiles = array.astype(np.float32)
+    if not np.isfinite(tiles).all():
+        raise ValueError("images hold NaN or infinity")
+    return tiles
+
+
+def as_array(values: Any, name: str) -> np.ndarray:
+    """An array of what numpy takes for one. Raises ValueError naming it."""
+    if type(values) is np.ndarray:
+        return values
     try:
-        count = int(n)
-        is_count = not isinstance(n, bool) and count == n and count >= 0
-    except (TypeError, ValueError, OverflowError):
-        is_count = False
-    if not is_count:
-        raise ValueError(f"a number of images must be a whole number, 0 or more, not {n!r}")
-    return count
+        mask = np.asarray(getattr(values, "mask", False))
+        if mask.dtype != bool or mask.any():
+            raise ValueError("some values are masked; fill them first")
+        return np.asarray(values)
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:
+        # Ragged lists; objects that fail when numpy asks them for an array, or for their length.
+        raise ValueError(f"{name} are no array: {error}") from None
 
 
 def to_uint8(images: NDArray[np.floating]) -> UInt8:

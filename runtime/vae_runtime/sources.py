@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Union
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vae_runtime.arrays import Float32, ImageShape, check_images
+from vae_runtime.arrays import Float32, ImageShape, as_array, check_images
 from vae_runtime.bundle import Preprocess
 from vae_runtime.door import MAX_IMAGE_BYTES, MAX_PIXELS, read_limited
 
@@ -46,7 +46,7 @@ def images_from(
         return np.concatenate(
             [_read_single(item, shape, preprocess, max_pixels) for item in source]
         )
-    return check_images(_channels_first(np.asarray(source), shape), shape)
+    return check_images(_channels_first(as_array(source, "images"), shape), shape)
 
 
 def _is_single(source: Any) -> bool:

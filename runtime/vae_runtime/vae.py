@@ -5,13 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from vae_runtime import check as parity_check
-from vae_runtime.arrays import Float32, Float64, check_count, check_images, check_latents
+from vae_runtime.arguments import (
+    MAX_SAMPLES,
+    check_count,
+    file_path,
+    finite_number,
+    generator,
+    number_pair,
+    pair,
+    whole_number,
+    word,
+)
+from vae_runtime.arrays import Float32, Float64, check_images, check_latents, check_tiles
 from vae_runtime.bundle import (
     Bundle,
     BundleSource,
@@ -41,6 +52,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 EMBEDDED_BUNDLE = Path(__file__).parent / "models" / "digits.vae"
+# Pixels of a sheet per pixel of an image, along each side.
+MAX_SCALE = 256
 # Images in one chunk of a stream.
 STREAM_CHUNK = 1024
 # Images that a score decodes at once.
@@ -235,6 +248,11 @@ class VAE:
         than `max_pixels` only JPEG is read, decoded smaller. Raises VAEError for a file that is
         missing, too large or no image, ValueError and TypeError for arrays that don't fit.
         """
+        if fit is not None:
+            word(fit, "fit")
+        if not isinstance(invert, bool | None):
+            raise TypeError(f"invert must be True, False or None, not {type(invert).__name__}")
+        max_pixels = whole_number(max_pixels, "max_pixels", 1)
         preprocess = self.bundle.preprocess.changed(fit, invert)
         return images_from(source, self.image_shape, preprocess, max_pixels)
 
@@ -261,7 +279,8 @@ class VAE:
 
         Raises VAEError for another suffix or a file that cannot be written.
         """
-        save_picture(self._sheet(images, columns, scale), path)
+        target = file_path(path, "path")
+        save_picture(self._sheet(images, columns, scale), target)
 
     def encode(
         self, images: ImageSource, *, inference: Inference = "encoder"
@@ -300,7 +319,7 @@ class VAE:
         varied. Raises ValueError for a temperature that isn't positive, another source, and for
         "data" where the bundle has no density.
         """
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         return self.decode(self._draw(check_count(n), rng, source, temperature))
 
     def stream(
@@ -316,8 +335,8 @@ class VAE:
         Memory stays constant. From the prior the chunks together are what `sample` returns; of
         other draws they are as good, but others.
         """
-        if np.ndim(z_or_n) == 0:
-            rng = np.random.default_rng(seed)
+        if isinstance(z_or_n, int | float | np.number):
+            rng = generator(seed)
             return self._stream_draws(check_count(z_or_n), rng, source, temperature)
         return self._stream_latents(self._latents(z_or_n))
 
@@ -337,7 +356,11 @@ class VAE:
         over `limits` in latent units; the other dimensions are `anchor` (D,), default zeros.
         """
         self._require_vectors("grid")
-        points = places.axis_points(check_count(n), quantiles, limits)
+        first, second = pair(axes, "axes")
+        axes = (whole_number(first, "axes"), whole_number(second, "axes"))
+        points = places.axis_points(
+            check_count(n), number_pair(quantiles, "quantiles"), number_pair(limits, "limits")
+        )
         center = np.zeros(self.latent_dim) if anchor is None else self._one_latent(anchor)
         z = places.grid(points, points, axes, np.asarray(center, np.float64))
         return self.decode(z).reshape(n, n, *self.image_shape)
@@ -352,7 +375,10 @@ class VAE:
         """
         first = self._place(z_a)
         last = self._place(z_b)
-        return self.decode(places.path(first, last, steps, mode))
+        count = whole_number(steps, "steps")
+        return self.decode(
+            places.path(first, last, count, cast(places.PathMode, word(mode, "mode")))
+        )
 
     def edit(
         self,
@@ -370,8 +396,9 @@ class VAE:
         place of two labels. Raises ValueError for a label that the bundle doesn't have, and for
         labels beside a direction.
         """
+        change = finite_number(strength, "strength") * self._direction(add, remove, direction)
         z_mean, _ = self._encoded(images, inference)
-        return self.decode(z_mean + strength * self._direction(add, remove, direction))
+        return self.decode(z_mean + change)
 
     def concept(self, add: str | None = None, remove: str | None = None) -> Float64:
         """The direction (D,) from one label's mean latent to another's, or to the mean of all."""
@@ -411,12 +438,13 @@ class VAE:
 
         See `vae_runtime.latent.labels.draw_label` for the temperature.
         """
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         count = check_count(n)
+        warmth = finite_number(temperature, "temperature")
         names = label if isinstance(label, list | tuple) else [label]
-        draws = []
+        draws = [np.empty((0, self.latent_dim))]
         for name in names:
-            draws.append(latent_labels.draw_label(self.labels, str(name), count, rng, temperature))
+            draws.append(latent_labels.draw_label(self.labels, str(name), count, rng, warmth))
         return self.decode(np.concatenate(draws))
 
     def score(
@@ -439,19 +467,20 @@ class VAE:
         `relative` scores compare images of different kinds, such as known and unknown ones: see
         `vae_runtime.latent.scores`. Raises ValueError for arguments that don't go together.
         """
+        samples = whole_number(samples, "samples", 1, MAX_SAMPLES)
         kind = chosen_bound(bound, samples)
         array = self._images(images)
         if kind == "exact":
             scores = self._posterior.exact(array)
         else:
-            scores = self._bounds(array, samples, np.random.default_rng(seed))
+            scores = self._bounds(array, samples, generator(seed))
         if relative:
             return relative_scores(scores, array, self.bundle.likelihood)
         return scores
 
     def _images(self, images: ImageSource) -> Float32:
         # Arrays of the right shape, the most frequent case, take no detour.
-        if isinstance(images, np.ndarray) and images.shape[1:] == self.image_shape:
+        if type(images) is np.ndarray and images.shape[1:] == self.image_shape:
             return check_images(images, self.image_shape)
         return self.read(images)
 
@@ -467,7 +496,11 @@ class VAE:
         return refined.z_mean.astype(np.float32), refined.z_log_var.astype(np.float32)
 
     def _sheet(self, images: ArrayLike, columns: int | None, scale: int | None) -> Pixels:
-        tiles = np.asarray(images, np.float32)
+        if columns is not None:
+            columns = whole_number(columns, "columns", 1)
+        if scale is not None:
+            scale = whole_number(scale, "scale", 1, MAX_SCALE)
+        tiles = check_tiles(images)
         if tiles.shape[-3:] != self.image_shape:
             raise ValueError(
                 f"images of shape {tiles.shape} don't end in the model's {self.image_shape}"
@@ -564,7 +597,7 @@ class VAE:
         self, n: int, rng: np.random.Generator, source: SampleSource, temperature: float
     ) -> Float64:
         """n latents (n, D) from the prior or from the density of the data."""
-        if not temperature > 0:
+        if not finite_number(temperature, "temperature") > 0:
             raise ValueError(f"the temperature must be positive, not {temperature:g}")
         if source == "prior":
             draws: Float64 = np.sqrt(temperature) * rng.standard_normal((n, self.latent_dim))

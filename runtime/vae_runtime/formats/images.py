@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from vae_runtime.arrays import Float32, ImageShape, check_images
 from vae_runtime.bundle import Preprocess
-from vae_runtime.door import MAX_IMAGE_BYTES, MAX_PIXELS, open_file
+from vae_runtime.door import MAX_IMAGE_BYTES, MAX_PIXELS, is_folder, open_file
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.idx import GZIP_MAGIC, looks_like_idx, read_idx
 from vae_runtime.formats.npy import load_numpy
@@ -79,7 +79,7 @@ def read_images(
     VAEError naming the file that is missing, empty or none of these.
     """
     for path in map(Path, paths):
-        if path.is_dir():
+        if is_folder(path):
             yield from _read_folder(path, shape, preprocess, on_damaged, max_pixels)
             continue
         kind = _array_kind(path)

@@ -9,6 +9,7 @@ import numpy as np
 
 from vae_runtime.arrays import Bool, Float64, Int64
 from vae_runtime.bundle import Component
+from vae_runtime.errors import BundleError
 
 
 class Gaussians(NamedTuple):
@@ -44,10 +45,22 @@ def unnormalized_log_gaussian(points: Float64, mean: Float64, cov: Float64) -> F
         squares = ((points - mean) ** 2 / cov).sum(1)
         diagonal_log_p: Float64 = -0.5 * (squares + np.log(cov).sum())
         return diagonal_log_p
-    root = np.linalg.cholesky(cov)
+    root = root_of(cov)
     standardized = np.linalg.solve(root, (points - mean).T)
     log_p: Float64 = -0.5 * (standardized**2).sum(0) - np.log(np.diag(root)).sum()
     return log_p
+
+
+def root_of(cov: Float64) -> Float64:
+    """The lower triangle L (…, D, D) with L L^T = cov. Raises BundleError where there is none."""
+    try:
+        root: Float64 = np.asarray(np.linalg.cholesky(cov), np.float64)
+    except np.linalg.LinAlgError:
+        # The manifest's check of pairs cannot see it in more than two dimensions.
+        raise BundleError(
+            "a covariance of the bundle's labels is not positive definite; export it again"
+        ) from None
+    return root
 
 
 def log_gaussian(points: Float64, mean: Float64, cov: Float64) -> Float64:
@@ -79,6 +92,6 @@ def draw_mixture(
     if covariances.ndim == 2:
         diagonal_draws: Float64 = means[chosen] + np.sqrt(covariances)[chosen] * noise
         return diagonal_draws
-    roots = np.linalg.cholesky(covariances)
+    roots = root_of(covariances)
     draws: Float64 = means[chosen] + np.einsum("nij,nj->ni", roots[chosen], noise)
     return draws

@@ -77,8 +77,10 @@ def path(z_a: Float64, z_b: Float64, steps: int, mode: PathMode = "linear") -> F
 def direction(with_it: NDArray[np.floating], without: NDArray[np.floating]) -> Float64:
     """The concept (D,) that latents `with_it` (N, D) have and those `without` (M, D) don't.
 
-    The difference of their means.
+    The difference of their means. Raises ValueError where there are none of either.
     """
+    if not len(with_it) or not len(without):
+        raise ValueError("a concept needs at least one image with it and one without")
     concept: Float64 = with_it.mean(0, dtype=np.float64) - without.mean(0, dtype=np.float64)
     return concept
 

@@ -1,0 +1,123 @@
+"""Checks of what callers pass besides arrays. Each names the argument; imports numpy alone.
+
+ValueError for a value, TypeError for a type.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from typing import Any
+
+import numpy as np
+
+# Beyond it nothing can be counted, and numpy's own errors begin.
+MAX_COUNT = 1 << 40
+MAX_SAMPLES = 1 << 20
+SHOWN_CHARACTERS = 80
+GENERATORS = (np.random.Generator, np.random.BitGenerator, np.random.SeedSequence)
+
+
+def check_count(n: Any, name: str = "n") -> int:
+    """A number of images as int. Raises ValueError for anything but a whole number, 0 or more."""
+    try:
+        count = int(n)
+        is_count = not isinstance(n, bool) and count == n and 0 <= count <= MAX_COUNT
+        is_count = bool(is_count)
+    except (TypeError, ValueError, OverflowError):
+        # What has no whole number, such as a text, an array or infinity.
+        is_count = False
+    if not is_count:
+        raise ValueError(
+            f"{name}, a number of images, must be a whole number, 0 or more, not {_shown(n)}"
+        )
+    return count
+
+
+def whole_number(value: Any, name: str, low: int = -MAX_COUNT, high: int = MAX_COUNT) -> int:
+    """An int within limits."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, not {_shown(value)}") from None
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number, not {value}")
+    if number < low:
+        raise ValueError(f"{name} must be at least {low}, not {_shown(value)}")
+    if number > high:
+        raise ValueError(f"{name} must be at most {high}, not {_shown(value)}")
+    return number
+
+
+def real_number(value: Any, name: str) -> float:
+    """A float; whole numbers beyond every float are infinity."""
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    if not is_number or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, not {_shown(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def finite_number(value: Any, name: str) -> float:
+    """A float that is neither NaN nor infinite."""
+    number = real_number(value, name)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, not {_shown(value)}")
+    return number
+
+
+def pair(value: Any, name: str) -> tuple[Any, Any]:
+    """Two values of a sequence."""
+    if not isinstance(value, tuple | list | np.ndarray) or len(value) != 2:
+        raise ValueError(f"{name} must be two numbers, not {_shown(value)}")
+    return value[0], value[1]
+
+
+def number_pair(value: Any, name: str) -> tuple[float, float] | None:
+    """Two floats, or None."""
+    if value is None:
+        return None
+    first, second = pair(value, name)
+    return real_number(first, name), real_number(second, name)
+
+
+def word(value: Any, name: str) -> str:
+    """A str."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a text, not {_shown(value)}")
+    return value
+
+
+def file_path(value: Any, name: str) -> str | os.PathLike[str]:
+    """What names a file."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be a path, not {_shown(value)}")
+    return value
+
+
+def generator(seed: Any) -> np.random.Generator:
+    """A random generator: from a whole number, from one of numpy's own, or from None a new one."""
+    if seed is None or isinstance(seed, GENERATORS):
+        return np.random.default_rng(seed)
+    # numpy takes sequences too, and crashes on some.
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        raise TypeError(f"seed must be a whole number or None, not {_shown(seed)}") from None
+    if number < 0:
+        raise ValueError(f"seed must be 0 or more, not {_shown(seed)}")
+    return np.random.default_rng(number)
+
+
+def _shown(value: Any) -> str:
+    """A value as a message quotes it: short."""
+    try:
+        text = repr(value)
+    except ValueError:
+        # A whole number of too many digits for Python.
+        text = f"a {type(value).__name__}"
+    text = " ".join(text.split())
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

@@ -30,7 +30,7 @@ def check_count(n: Any, name: str = "n") -> int:
         is_count = False
     if not is_count:
         raise ValueError(
-            f"{name}, a number of images, must be a whole number, 0 or more, not {_shown(n)}"
+            f"{name}, a number of images, must be a whole number, 0 or more, not {shown(n)}"
         )
     return count
 
@@ -40,13 +40,13 @@ def whole_number(value: Any, name: str, low: int = -MAX_COUNT, high: int = MAX_C
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be a whole number, not {_shown(value)}") from None
+        raise TypeError(f"{name} must be a whole number, not {shown(value)}") from None
     if isinstance(value, bool):
         raise TypeError(f"{name} must be a whole number, not {value}")
     if number < low:
-        raise ValueError(f"{name} must be at least {low}, not {_shown(value)}")
+        raise ValueError(f"{name} must be at least {low}, not {shown(value)}")
     if number > high:
-        raise ValueError(f"{name} must be at most {high}, not {_shown(value)}")
+        raise ValueError(f"{name} must be at most {high}, not {shown(value)}")
     return number
 
 
@@ -54,7 +54,7 @@ def real_number(value: Any, name: str) -> float:
     """A float; whole numbers beyond every float are infinity."""
     is_number = isinstance(value, int | float | np.integer | np.floating)
     if not is_number or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, not {_shown(value)}")
+        raise TypeError(f"{name} must be a number, not {shown(value)}")
     try:
         return float(value)
     except OverflowError:
@@ -65,14 +65,14 @@ def finite_number(value: Any, name: str) -> float:
     """A float that is neither NaN nor infinite."""
     number = real_number(value, name)
     if not math.isfinite(number):
-        raise ValueError(f"{name} must be finite, not {_shown(value)}")
+        raise ValueError(f"{name} must be finite, not {shown(value)}")
     return number
 
 
 def pair(value: Any, name: str) -> tuple[Any, Any]:
     """Two values of a sequence."""
     if not isinstance(value, tuple | list | np.ndarray) or len(value) != 2:
-        raise ValueError(f"{name} must be two numbers, not {_shown(value)}")
+        raise ValueError(f"{name} must be two numbers, not {shown(value)}")
     return value[0], value[1]
 
 
@@ -87,14 +87,14 @@ def number_pair(value: Any, name: str) -> tuple[float, float] | None:
 def word(value: Any, name: str) -> str:
     """A str."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a text, not {_shown(value)}")
+        raise TypeError(f"{name} must be a text, not {shown(value)}")
     return value
 
 
 def file_path(value: Any, name: str) -> str | os.PathLike[str]:
     """What names a file."""
     if not isinstance(value, str | os.PathLike):
-        raise TypeError(f"{name} must be a path, not {_shown(value)}")
+        raise TypeError(f"{name} must be a path, not {shown(value)}")
     return value
 
 
@@ -106,13 +106,13 @@ def generator(seed: Any) -> np.random.Generator:
     try:
         number = operator.index(seed)
     except TypeError:
-        raise TypeError(f"seed must be a whole number or None, not {_shown(seed)}") from None
+        raise TypeError(f"seed must be a whole number or None, not {shown(seed)}") from None
     if number < 0:
-        raise ValueError(f"seed must be 0 or more, not {_shown(seed)}")
+        raise ValueError(f"seed must be 0 or more, not {shown(seed)}")
     return np.random.default_rng(number)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value as a message quotes it: short."""
     try:
         text = repr(value)

@@ -19,6 +19,7 @@ from vae_runtime.arguments import (
     generator,
     number_pair,
     pair,
+    shown,
     whole_number,
     word,
 )
@@ -39,6 +40,7 @@ from vae_runtime.engine.cpu import default_threads
 from vae_runtime.engine.precision import Precision, choose_precision
 from vae_runtime.engine.providers import CPU, Provider, resolve
 from vae_runtime.engine.session import BundleGraph
+from vae_runtime.errors import BundleError
 from vae_runtime.formats.pictures import save_picture
 from vae_runtime.formats.sheets import Pixels, sheet
 from vae_runtime.latent import labels as latent_labels
@@ -52,6 +54,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 EMBEDDED_BUNDLE = Path(__file__).parent / "models" / "digits.vae"
+# No CPU has more.
+MAX_THREADS = 1024
+# Latents that a score draws lie within it; beyond it networks overflow.
+MAX_DRAWN_LATENT = 1e6
+# In standard deviations; no draw of this package goes beyond.
+FARTHEST_DRAW = 10
 # Pixels of a sheet per pixel of an image, along each side.
 MAX_SCALE = 256
 # Images in one chunk of a stream.
@@ -103,6 +111,12 @@ class VAE:
         variant: str | None = None,
     ) -> None:
         _check_threads(threads)
+        word(provider, "provider")
+        word(precision, "precision")
+        if not isinstance(provider_options, Mapping | None):
+            raise TypeError(
+                f"provider_options must be a mapping, not {type(provider_options).__name__}"
+            )
         self.storage: BundleStorage = as_storage(path)
         self.path = self.storage.path
         self._arguments = {
@@ -492,7 +506,7 @@ class VAE:
             return z_mean, z_log_var
         if inference not in INFERENCES:
             raise ValueError(f"inference {inference!r} is not one of {', '.join(INFERENCES)}")
-        refined = self._posterior.refined(array, _in_float64(z_mean, z_log_var))
+        refined = self._posterior.refined(array, self._drawable(z_mean, z_log_var))
         return refined.z_mean.astype(np.float32), refined.z_log_var.astype(np.float32)
 
     def _sheet(self, images: ArrayLike, columns: int | None, scale: int | None) -> Pixels:
@@ -589,9 +603,21 @@ class VAE:
         images_at_once = max(1, SCORE_CHUNK // samples)
         for start in range(0, len(images), images_at_once):
             some = images[start : start + images_at_once]
-            q = _in_float64(*self._encoder(some))
+            q = self._drawable(*self._encoder(some))
             scores.append(self._posterior.bound(some, q, samples, rng))
         return np.concatenate(scores)
+
+    def _drawable(self, z_mean: Float32, z_log_var: Float32) -> Gaussians:
+        """The encoder's Gaussians. Raises BundleError for some whose draws nothing decodes."""
+        q = Gaussians(z_mean.astype(np.float64), z_log_var.astype(np.float64))
+        with np.errstate(over="ignore"):
+            reach = np.abs(q.z_mean) + FARTHEST_DRAW * np.exp(0.5 * q.z_log_var)
+        if not reach.max(initial=0) <= MAX_DRAWN_LATENT:
+            raise BundleError(
+                f"{self.path}: its encoder gives a log variance of {z_log_var.max():.3g}, which "
+                "no latent can be drawn with"
+            )
+        return q
 
     def _draw(
         self, n: int, rng: np.random.Generator, source: SampleSource, temperature: float
@@ -612,10 +638,6 @@ class VAE:
         return draw_mixture(self.bundle.density, n, rng, temperature)
 
 
-def _in_float64(z_mean: Float32, z_log_var: Float32) -> Gaussians:
-    return Gaussians(z_mean.astype(np.float64), z_log_var.astype(np.float64))
-
-
 def _rebuilt(arguments: dict[str, Any]) -> VAE:
     """What pickle calls."""
     return VAE(**arguments)
@@ -624,5 +646,8 @@ def _rebuilt(arguments: dict[str, Any]) -> VAE:
 def _check_threads(threads: Any) -> None:
     if threads is None:
         return
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-        raise ValueError(f"threads must be a whole number, 1 or more, not {threads!r}")
+    is_count = isinstance(threads, int) and not isinstance(threads, bool)
+    if not is_count or not 1 <= threads <= MAX_THREADS:
+        raise ValueError(
+            f"threads must be a whole number, 1 or more, up to {MAX_THREADS}, not {shown(threads)}"
+        )

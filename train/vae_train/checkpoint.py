@@ -20,14 +20,17 @@ from torch import Tensor
 
 from vae_runtime.arrays import Int64, UInt8
 from vae_runtime.bundle import Likelihood
+from vae_runtime.door import is_file, read_file
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import atomic_file
+from vae_train.checkpoint_schema import require_contents
 from vae_train.config import TrainConfig
 from vae_train.data import DataSource
 from vae_train.density import Mixture
 from vae_train.model import VAE, build_vae
 
 FORMAT = "vae-edge checkpoint 1"
+MAX_CHECKPOINT_BYTES = 4 << 30
 # What torch.load raises for files that are no checkpoint of any kind.
 UNREADABLE = (
     OSError,
@@ -40,7 +43,14 @@ UNREADABLE = (
     pickle.PickleError,
 )
 # What contents raise that aren't as RunState has them, or don't fit the networks.
-DAMAGED_CONTENTS = (LookupError, TypeError, ValueError, AttributeError, RuntimeError)
+DAMAGED_CONTENTS = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RuntimeError,
+    OverflowError,
+)
 
 
 @dataclass
@@ -105,6 +115,7 @@ class RunState:
     @classmethod
     def from_contents(cls, contents: dict[str, Any]) -> RunState:
         """The inverse of `to_contents`. Raises one of DAMAGED_CONTENTS for anything else."""
+        require_contents(contents)
         return cls(
             config=TrainConfig.from_dict(contents["config"]),
             fingerprint=contents["data"],
@@ -160,10 +171,10 @@ def save_contents(path: Path, contents: dict[str, Any]) -> None:
 def load_contents(path: str | Path) -> dict[str, Any]:
     """Read everything in a checkpoint. Raises VAEError when it is missing, truncated or foreign."""
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise VAEError(f"{path}: no such checkpoint")
     try:
-        contents = _unpickled(path.read_bytes())
+        contents = _unpickled(read_file(path, MAX_CHECKPOINT_BYTES))
     except UNREADABLE:
         raise VAEError(f"{path}: not a checkpoint of vae-train, or a damaged one") from None
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
@@ -203,7 +214,8 @@ def _damaged(path: str | Path, error: Exception) -> VAEError:
 
 def first_line(error: Exception) -> str:
     """What an error says, without the lists that torch adds below."""
-    return str(error).splitlines()[0]
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _source(stored: dict[str, Any] | None) -> DataSource | None:

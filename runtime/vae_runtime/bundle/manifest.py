@@ -15,6 +15,7 @@ from vae_runtime.bundle.ranges import (
     GRAPH_PRECISIONS,
     MAX_COUNT,
     MAX_LABELS,
+    MAX_LATENT,
     MAX_LATENT_DIM,
     MAX_LOG_VAR,
     MAX_MAGNITUDE,
@@ -202,7 +203,7 @@ def _labels(values: Object, latent_dim: int) -> dict[str, Label]:
 
 
 def _label(values: Object, path: str, latent_dim: int) -> Label:
-    mean = _vector(values.get("mean"), f"{path}.mean", latent_dim)
+    mean = _place(values.get("mean"), f"{path}.mean", latent_dim)
     cov = _covariance(values.get("cov"), f"{path}.cov", latent_dim)
     components: tuple[Component, ...] = (Component(1.0, mean, cov),)
     if "components" in values:
@@ -238,7 +239,7 @@ def _mixture(items: list[Object], path: str, latent_dim: int) -> tuple[Component
 def _component(values: Object, path: str, latent_dim: int) -> Component:
     return Component(
         weight=_finite(values.get("weight"), f"{path}.weight"),
-        mean=_vector(values.get("mean"), f"{path}.mean", latent_dim),
+        mean=_place(values.get("mean"), f"{path}.mean", latent_dim),
         cov=_covariance(values.get("cov"), f"{path}.cov", latent_dim),
     )
 
@@ -306,6 +307,14 @@ def _covariance(values: Any, path: str, size: int) -> Covariance:
 
 def _is_diagonal(cov: Covariance) -> bool:
     return not isinstance(cov[0], tuple)
+
+
+def _place(values: Any, path: str, latent_dim: int) -> tuple[float, ...]:
+    """A point in latent space."""
+    place = _vector(values, path, latent_dim)
+    for value in place:
+        require_within(value, -MAX_LATENT, MAX_LATENT, path)
+    return place
 
 
 def _matrix(values: Any, path: str, size: int) -> tuple[tuple[float, ...], ...]:

@@ -18,8 +18,6 @@ SHA256 = re.compile("[0-9a-f]{64}")
 MAX_SIDE = 1 << 14
 MAX_NUMBERS = 1 << 24
 MAX_LATENT_DIM = 1 << 16
-# Latents beyond it overflow networks; so may their variances be at most.
-MAX_LATENT = 1e6
 MAX_VARIANTS = 64
 MAX_PROVIDERS = 64
 MAX_LABELS = 10_000
@@ -27,6 +25,8 @@ MAX_LABELS = 10_000
 MAX_COUNT = 1 << 53
 # Beyond it sums and squares overflow.
 MAX_MAGNITUDE = 1e30
+# Latents beyond it overflow networks; so may their variances be at most.
+MAX_LATENT = 1e6
 # exp() of it is what a float32 can hold.
 MAX_LOG_VAR = 80.0
 MAX_NAME = 200

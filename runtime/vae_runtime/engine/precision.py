@@ -8,6 +8,7 @@ from vae_runtime.bundle import Bundle, GraphPrecision, Variant
 from vae_runtime.engine.conditions import conditions_here
 from vae_runtime.engine.cpu import instruction_sets
 from vae_runtime.engine.providers import CPU
+from vae_runtime.errors import BundleError
 
 Precision = Literal["fp32", "int8", "auto"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -19,11 +20,16 @@ INT8_INSTRUCTION_SETS = {"avx512_vnni", "avx_vnni", "avx512vnni", "asimddp", "i8
 def choose_precision(
     requested: Precision, bundle: Bundle, provider: str
 ) -> tuple[GraphPrecision, str]:
-    """The precision to use and why. Raises ValueError for one that the bundle doesn't have."""
+    """The precision to use and why.
+
+    Raises ValueError for one that the bundle doesn't have; BundleError where that is fp32, which
+    nobody needs to ask for.
+    """
     if requested != "auto":
         if requested not in bundle.precisions:
             present = ", ".join(bundle.precisions)
-            raise ValueError(f"precision {requested!r} is not in this bundle; it has {present}")
+            kind = BundleError if requested == "fp32" else ValueError
+            raise kind(f"precision {requested!r} is not in this bundle; it has {present}")
         return requested, "asked for"
     int8 = _int8_for(bundle, provider)
     if int8 is None:

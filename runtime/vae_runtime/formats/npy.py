@@ -153,9 +153,13 @@ def _load_member(file: BinaryIO, name: str, key: str, limits: _Limits) -> NDArra
 
 def _array_names(archive: zipfile.ZipFile) -> dict[str, str]:
     """Names of the arrays in an archive, and of the members that hold them."""
+    import zipfile
+
     names = {}
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"the array {name!r} is compressed in a way that numpy does not write")
         if name in names:
             raise ValueError(f"the array {name!r} is there twice")
         names[name] = member.filename

@@ -61,7 +61,7 @@ def spoiled_value(value: Any, rng: Random) -> Any:
     elif kind == 2 and isinstance(parent, list):
         parent.insert(rng.randrange(len(parent) + 1), copy.deepcopy(parent[key]))
     elif kind == 3 and isinstance(parent[key], int | float):
-        parent[key] = parent[key] * rng.choice((-1, 0, 1.0001, 1e3, 1e12, 1e30))
+        parent[key] = parent[key] * rng.choice((-1, 0, 2, 1000, 10**12, 10**30))
     else:
         parent[key] = odd_value(rng)
     return spoiled

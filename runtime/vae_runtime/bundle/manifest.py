@@ -73,13 +73,14 @@ def to_json(bundle: Bundle) -> str:
     return json.dumps({"schema": _schema(bundle), **values}, indent=indent, allow_nan=False) + "\n"
 
 
-def from_json(content: bytes) -> Bundle:
+def from_json(content: str | bytes) -> Bundle:
     """The records in the content of a `bundle.json`.
 
     Raises json.JSONDecodeError or UnicodeDecodeError for what is no JSON, and ValueError with the
     path of the field for anything that isn't as docs/bundle.md has it.
     """
-    values = parse_json(content)
+    text = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+    values = parse_json(text)
     schema = _field(values, "schema", int)
     if not FIRST_SCHEMA <= schema <= SCHEMA:
         raise ValueError(
@@ -205,10 +206,9 @@ def _labels(values: Object, latent_dim: int) -> dict[str, Label]:
 def _label(values: Object, path: str, latent_dim: int) -> Label:
     mean = _place(values.get("mean"), f"{path}.mean", latent_dim)
     cov = _covariance(values.get("cov"), f"{path}.cov", latent_dim)
-    components: tuple[Component, ...] = (Component(1.0, mean, cov),)
-    if "components" in values:
-        items = _list(values, "components", dict, path=path)
-        components = _mixture(items, f"{path}.components", latent_dim)
+    items = _list(values, "components", dict, [], path=path)
+    # A mixture of nothing can be neither drawn from nor compared.
+    components = _mixture(items, f"{path}.components", latent_dim) or (Component(1.0, mean, cov),)
     if any(_is_diagonal(component.cov) != _is_diagonal(cov) for component in components):
         raise ValueError(f"{path!r} mixes full and diagonal covariances")
     require_mixture([component.weight for component in components], f"{path}.components")

@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vae_runtime.errors import VAEError
+from vae_runtime.formats.leftovers import ASIDE, claimed_beside, exchange, name_beside, put_back
+
+# A folder of samples has thousands, each of which would cost a write.
+MAX_SYNCED_FILES = 100
 
 
 @contextmanager
@@ -18,19 +22,18 @@ def atomic_file(target: str | os.PathLike[str]) -> Iterator[Path]:
     Raises VAEError naming `target` when the folder is missing or read-only, or the disk is full.
     """
     target = Path(target)
-    if target.is_dir():
-        raise VAEError(f"{target}: is a folder, a file was expected")
-    temporary = _name_beside(target)
     with _disk_errors(target):
-        try:
-            # A folder that cannot be written is found now rather than after minutes of work.
-            temporary.touch(exist_ok=False)
-            yield temporary
-            sync(temporary)
-            os.replace(temporary, target)
-            sync(target.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+        if target.is_dir():
+            raise VAEError(f"{target}: is a folder, a file was expected")
+        # A folder that cannot be written is found now rather than after minutes of work.
+        with claimed_beside(target, is_folder=False) as temporary:
+            try:
+                yield temporary
+                sync(temporary)
+                os.replace(temporary, target)
+                sync(target.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -46,6 +49,7 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
         )
     with _new_folder_beside(target) as temporary, _disk_errors(target):
         yield temporary
+        _sync_files(temporary)
         os.replace(temporary, target)
 
 
@@ -55,10 +59,12 @@ def replacing_folder(
 ) -> Iterator[Path]:
     """Like `atomic_folder`, but replaces an existing folder for which `may_replace` is true.
 
-    The old folder is renamed aside, the new one renamed in, the old one deleted: a reader may for
-    an instant find none, never a mixture. Raises VAEError when what stands there is no `kind`.
+    Old and new are exchanged in one step where the system can; elsewhere the old folder is renamed
+    aside first, and a reader may for an instant find none, never a mixture. Raises VAEError when
+    what stands there is no `kind`.
     """
     target = Path(target)
+    put_back(target)
     occupied = _is_occupied(target)
     if occupied and not may_replace(target):
         raise VAEError(
@@ -66,7 +72,10 @@ def replacing_folder(
         )
     with _new_folder_beside(target) as temporary, _disk_errors(target):
         yield temporary
-        old = _name_beside(target)
+        _sync_files(temporary)
+        if occupied and exchange(temporary, target):
+            return
+        old = name_beside(target, ASIDE)
         if occupied:
             os.replace(target, old)
         try:
@@ -125,13 +134,20 @@ def _is_occupied(target: Path) -> bool:
 
 @contextmanager
 def _new_folder_beside(target: Path) -> Iterator[Path]:
-    temporary = _name_beside(target)
-    with _disk_errors(target):
-        temporary.mkdir()
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with _disk_errors(target), claimed_beside(target, is_folder=True) as temporary:
+        try:
+            yield temporary
+        finally:
+            # After an exchange, this is the old folder.
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync_files(folder: Path) -> None:
+    """Wait until the files of a folder are on the disk, where they are few, as a bundle's are."""
+    files = [path for path in folder.iterdir() if path.is_file()]
+    if len(files) <= MAX_SYNCED_FILES:
+        for path in files:
+            sync(path)
 
 
 @contextmanager
@@ -140,7 +156,3 @@ def _disk_errors(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise VAEError(f"{target}: cannot be written: {error.strerror or error}") from error
-
-
-def _name_beside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")

@@ -78,7 +78,8 @@ def _log_posterior(labels: Labels, label: str, z: Float64) -> Float64:
     """log p(label | z) at z (N, D) -> (N,); each label's prior is its share of the images."""
     log_joint = {}
     for name, known in labels.items():
-        if known.count:
-            log_joint[name] = np.log(known.count) + log_mixture(known.components, z)
+        # A label without images is no rival to others, yet has a place of its own.
+        if known.count or name == label:
+            log_joint[name] = np.log(max(1, known.count)) + log_mixture(known.components, z)
     log_p: Float64 = log_joint[label] - np.logaddexp.reduce(list(log_joint.values()), axis=0)
     return log_p

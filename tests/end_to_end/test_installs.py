@@ -1,5 +1,6 @@
 """What pip installs: the wheel and what it asks for, and the GPU recipe of docs/runtime.md."""
 
+import os
 import re
 import subprocess
 import sys
@@ -62,6 +63,51 @@ def test_the_wheel_has_every_module_of_the_repository(wheel: Path) -> None:
     for folder in ("runtime", "train", "export"):
         for path in (ROOT / folder).rglob("*.py"):
             assert path.relative_to(ROOT / folder).as_posix() in packed
+
+
+KINDS = {".py", ".typed", ".json", ".onnx", ".npz", ".html", ".js", ".css", ".svg"}
+METADATA = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt", "LICENSE"}
+BUILT_AT = "1700000000"  # Seconds since 1970, as SOURCE_DATE_EPOCH has them.
+
+
+def test_the_wheel_holds_nothing_but_its_packages(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    for name in names:
+        folder = name.partition("/")[0]
+        if folder.endswith(".dist-info"):
+            assert name.rpartition("/")[2] in METADATA, name
+        else:
+            assert folder in ("vae_runtime", "vae_train", "vae_export"), name
+            assert Path(name).suffix in KINDS, name
+
+
+def test_two_builds_give_the_same_bytes(tmp_path: Path) -> None:
+    wheels = []
+    for name in ("first", "second"):
+        build = [
+            sys.executable,
+            "-m",
+            "build",
+            "-q",
+            "--wheel",
+            "-o",
+            str(tmp_path / name),
+            str(ROOT),
+        ]
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": BUILT_AT}
+        subprocess.run(build, check=True, timeout=300, env=environment)
+        (path,) = (tmp_path / name).glob("*.whl")
+        wheels.append(path.read_bytes())
+    assert wheels[0] == wheels[1]
+
+
+def test_a_wheel_is_built_from_the_source_archive_alone(tmp_path: Path, wheel: Path) -> None:
+    build = [sys.executable, "-m", "build", "-q", "-o", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, timeout=300)
+    (path,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(path) as from_source, zipfile.ZipFile(wheel) as from_checkout:
+        assert sorted(from_source.namelist()) == sorted(from_checkout.namelist())
 
 
 def test_the_gpu_recipe_installs_upgrades_and_tells_what_is_wrong(

@@ -188,7 +188,7 @@ def _graph(values: Object, path: str) -> GraphFile:
         )
     if not SHA256.fullmatch(graph.sha256):
         raise ValueError(f"'{path}.sha256' is not 64 hexadecimal digits in lower case")
-    require_within(graph.bytes, 1, MAX_GRAPH_BYTES, f"{path}.bytes")
+    require_within(graph.bytes, 0, MAX_GRAPH_BYTES, f"{path}.bytes")
     return graph
 
 

@@ -16,7 +16,6 @@ import numpy as np
 MAX_COUNT = 1 << 40
 MAX_SAMPLES = 1 << 20
 SHOWN_CHARACTERS = 80
-GENERATORS = (np.random.Generator, np.random.BitGenerator, np.random.SeedSequence)
 
 
 def check_count(n: Any, name: str = "n") -> int:
@@ -100,7 +99,9 @@ def file_path(value: Any, name: str) -> str | os.PathLike[str]:
 
 def generator(seed: Any) -> np.random.Generator:
     """A random generator: from a whole number, from one of numpy's own, or from None a new one."""
-    if seed is None or isinstance(seed, GENERATORS):
+    # numpy loads its generators, 4 MiB, when they are first named.
+    known = (np.random.Generator, np.random.BitGenerator, np.random.SeedSequence)
+    if seed is None or isinstance(seed, known):
         return np.random.default_rng(seed)
     # numpy takes sequences too, and crashes on some.
     try:

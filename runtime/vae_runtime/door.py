@@ -112,12 +112,24 @@ def read_limited(file: Any, max_bytes: int, name: str, error: type[VAEError] = V
 
     Raises `error` naming it for more, and TypeError where it was opened for text.
     """
-    content = file.read(max_bytes + 1)
+    # A buffer as large as the limit would be made for a small file too.
+    wanted = min(max_bytes, _known_size(file)) + 1
+    content = file.read(wanted)
     if not isinstance(content, bytes | bytearray):
         raise TypeError(f"{name} must give bytes; open it in binary mode")
     if len(content) > max_bytes:
         raise error(_too_large(name, max_bytes))
     return bytes(content)
+
+
+def _known_size(file: Any) -> int:
+    """The size of a file on the disk; MAX_GRAPH_BYTES, the largest limit, for other streams."""
+    try:
+        found = os.fstat(file.fileno())
+    except (OSError, AttributeError, ValueError):
+        # What lies in memory has no descriptor.
+        return MAX_GRAPH_BYTES
+    return found.st_size if stat.S_ISREG(found.st_mode) else MAX_GRAPH_BYTES
 
 
 def require_regular(

@@ -139,9 +139,6 @@ def _variants(values: Object) -> tuple[Variant, ...]:
     if not variants:
         raise ValueError("'variants' is empty")
     require_within(len(variants), 1, MAX_VARIANTS, "variants")
-    names = [variant.name for variant in variants]
-    if len(set(names)) != len(names):
-        raise ValueError("'variants' has one name twice")
     return tuple(variants)
 
 

@@ -7,7 +7,6 @@ however it ends. So a leftover is known by its name and by a lock that nobody ho
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import re
 import shutil
@@ -71,6 +70,9 @@ def exchange(first: Path, second: Path) -> bool:
     """Exchange the names of two files or folders in one step; False where the system cannot."""
     if sys.platform != "linux":
         return False
+    # Only replacing a bundle needs it.
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "renameat2"):
         return False

@@ -349,7 +349,8 @@ class VAE:
         Memory stays constant. From the prior the chunks together are what `sample` returns; of
         other draws they are as good, but others.
         """
-        if isinstance(z_or_n, int | float | np.number):
+        is_scalar_array = isinstance(z_or_n, np.ndarray) and not z_or_n.ndim
+        if is_scalar_array or isinstance(z_or_n, int | float | np.number):
             rng = generator(seed)
             return self._stream_draws(check_count(z_or_n), rng, source, temperature)
         return self._stream_latents(self._latents(z_or_n))

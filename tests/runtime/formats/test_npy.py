@@ -1,5 +1,6 @@
 """numpy files."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -30,3 +31,12 @@ def test_an_archive_gives_the_named_array_or_its_only_one(tmp_path: Path) -> Non
 def test_a_mapped_array_is_read_from_the_disk(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.arange(5))
     assert isinstance(load_numpy(tmp_path / "a.npy", "images", mapped=True), np.memmap)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_an_archive_that_numpy_does_not_write_is_refused(compression: int, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(2))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", compression) as archive:
+        archive.write(tmp_path / "a.npy", "images.npy")
+    with pytest.raises(VAEError, match=r"a.npz: .*compressed in a way"):
+        load_numpy(tmp_path / "a.npz", "images")

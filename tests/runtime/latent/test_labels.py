@@ -1,5 +1,7 @@
 """Draws of a label lie where its images lie."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,3 +46,10 @@ def test_the_purest_place_is_a_center_of_the_labels_own_mixture(digits: vae_runt
 def test_an_unknown_label_is_refused_with_those_that_there_are(digits: vae_runtime.VAE) -> None:
     with pytest.raises(ValueError, match="no label 'x' in this bundle; it has 0, 1"):
         label_mean(digits.labels, "x")
+
+
+def test_a_label_without_images_still_has_its_place(digits: vae_runtime.VAE) -> None:
+    labels = {**digits.labels, "4": replace(digits.labels["4"], count=0)}
+    drawn = draw_label(labels, "4", 3, np.random.default_rng(0), 0.1)
+    assert np.isfinite(drawn).all()
+    assert len(purest_place(labels, "4")) == 2

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from vae_runtime.arrays import Float32, ImageShape, to_uint8
 from vae_runtime.bundle import Preprocess
+from vae_runtime.door import MAX_IMAGE_BYTES, open_file
 from vae_runtime.errors import VAEError
-from vae_runtime.formats.images import DAMAGED_IMAGE, read_image_file
+from vae_runtime.formats.images import DAMAGED_IMAGE, opened_picture, read_image_file
 from vae_train.image_cache import FIT, Collection, Index, cached, shuffled_order
 
 SIDES = range(16, 129)
@@ -73,10 +73,10 @@ def _probe(files: Sequence[Path]) -> tuple[set[Size], bool]:
     stride = max(1, len(files) // PROBE_COUNT)
     for path in files[::stride]:
         try:
-            with Image.open(path) as image_file:
+            with open_file(path, MAX_IMAGE_BYTES) as file, opened_picture(file) as image_file:
                 sizes.add((image_file.height, image_file.width))
                 small = image_file.convert("RGB").resize((PROBE_SIDE, PROBE_SIDE))
-        except DAMAGED_IMAGE:
+        except (VAEError, *DAMAGED_IMAGE):
             continue
         differences = np.ptp(np.asarray(small, np.int16), axis=2)
         if differences.max() > MAX_GRAY_DIFFERENCE:

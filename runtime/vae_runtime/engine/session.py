@@ -42,6 +42,8 @@ ORT_ERRORS = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
     ort_errors.EPFail,
+    # A message that quotes a name of the graph which is no UTF-8.
+    UnicodeDecodeError,
 )
 # The output that lies in [0, 1]; quantized graphs may round beyond it by this much.
 IMAGE = "image"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 EMBEDDED_BUNDLE = Path(__file__).parent / "models" / "digits.vae"
 # No CPU has more.
 MAX_THREADS = 1024
+# Of the images that one call returns: 256 GiB.
+MAX_RESULT_NUMBERS = 1 << 36
 # Latents that a score draws lie within it; beyond it networks overflow.
 MAX_DRAWN_LATENT = 1e6
 # In standard deviations; no draw of this package goes beyond.
@@ -334,7 +337,9 @@ class VAE:
         "data" where the bundle has no density.
         """
         rng = generator(seed)
-        return self.decode(self._draw(check_count(n), rng, source, temperature))
+        rng = generator(seed)
+        count = self._count(n)
+        return self.decode(self._draw(count, rng, source, temperature))
 
     def stream(
         self,
@@ -373,6 +378,7 @@ class VAE:
         self._require_vectors("grid")
         first, second = pair(axes, "axes")
         axes = (whole_number(first, "axes"), whole_number(second, "axes"))
+        self._count(check_count(n) ** 2)
         points = places.axis_points(
             check_count(n), number_pair(quantiles, "quantiles"), number_pair(limits, "limits")
         )
@@ -391,6 +397,7 @@ class VAE:
         first = self._place(z_a)
         last = self._place(z_b)
         count = whole_number(steps, "steps")
+        self._count(max(0, count))
         return self.decode(
             places.path(first, last, count, cast(places.PathMode, word(mode, "mode")))
         )
@@ -454,7 +461,7 @@ class VAE:
         See `vae_runtime.latent.labels.draw_label` for the temperature.
         """
         rng = generator(seed)
-        count = check_count(n)
+        count = self._count(n)
         warmth = finite_number(temperature, "temperature")
         names = label if isinstance(label, list | tuple) else [label]
         draws = [np.empty((0, self.latent_dim))]
@@ -492,6 +499,13 @@ class VAE:
         if relative:
             return relative_scores(scores, array, self.bundle.likelihood)
         return scores
+
+    def _count(self, n: int) -> int:
+        """A number of images that may be had at once. Raises ValueError for more."""
+        count = check_count(n)
+        if count * math.prod(self.image_shape) > MAX_RESULT_NUMBERS:
+            raise ValueError(f"n: {count} images at once fit into no memory; see stream")
+        return count
 
     def _images(self, images: ImageSource) -> Float32:
         # Arrays of the right shape, the most frequent case, take no detour.

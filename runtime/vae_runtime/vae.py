@@ -114,12 +114,7 @@ class VAE:
         variant: str | None = None,
     ) -> None:
         _check_threads(threads)
-        word(provider, "provider")
-        word(precision, "precision")
-        if not isinstance(provider_options, Mapping | None):
-            raise TypeError(
-                f"provider_options must be a mapping, not {type(provider_options).__name__}"
-            )
+        _check_provider(provider, precision, provider_options)
         self.storage: BundleStorage = as_storage(path)
         self.path = self.storage.path
         self._arguments = {
@@ -656,6 +651,13 @@ class VAE:
 def _rebuilt(arguments: dict[str, Any]) -> VAE:
     """What pickle calls."""
     return VAE(**arguments)
+
+
+def _check_provider(provider: Any, precision: Any, options: Any) -> None:
+    word(provider, "provider")
+    word(precision, "precision")
+    if not isinstance(options, Mapping | None):
+        raise TypeError(f"provider_options must be a mapping, not {type(options).__name__}")
 
 
 def _check_threads(threads: Any) -> None:

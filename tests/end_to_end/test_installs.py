@@ -102,14 +102,6 @@ def test_two_builds_give_the_same_bytes(tmp_path: Path) -> None:
     assert wheels[0] == wheels[1]
 
 
-def test_a_wheel_is_built_from_the_source_archive_alone(tmp_path: Path, wheel: Path) -> None:
-    build = [sys.executable, "-m", "build", "-q", "-o", str(tmp_path), str(ROOT)]
-    subprocess.run(build, check=True, timeout=300)
-    (path,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(path) as from_source, zipfile.ZipFile(wheel) as from_checkout:
-        assert sorted(from_source.namelist()) == sorted(from_checkout.namelist())
-
-
 def test_the_gpu_recipe_installs_upgrades_and_tells_what_is_wrong(
     wheel: Path, environment: Environment
 ) -> None:

@@ -67,16 +67,20 @@ def read_message(view: View, kinds: Mapping[int, int], repeated: frozenset[int])
                 raise GraphError("damaged: a field reaches beyond the end of its message")
             value = view[position : position + size]
             position += size
-        values = message.get(number)
-        if values is None:
+        if number not in message:
             message[number] = [value]
-        elif number not in repeated:
-            raise GraphError(f"field {number} is there twice")
-        elif len(values) == MAX_VALUES:
-            raise GraphError(f"field {number} has more than {MAX_VALUES} values")
         else:
-            values.append(value)
+            _add_to(message[number], value, number, number in repeated)
     return message
+
+
+def _add_to(values: list[Any], value: Any, number: int, is_repeated: bool) -> None:
+    """A further value of a field. Raises GraphError where there may be one, or no more."""
+    if not is_repeated:
+        raise GraphError(f"field {number} is there twice")
+    if len(values) == MAX_VALUES:
+        raise GraphError(f"field {number} has more than {MAX_VALUES} values")
+    values.append(value)
 
 
 def count_numbers(values: list[Any], item_bytes: int | None) -> int:

@@ -46,6 +46,7 @@ from vae_runtime.formats.pictures import save_picture
 from vae_runtime.formats.sheets import Pixels, sheet
 from vae_runtime.latent import labels as latent_labels
 from vae_runtime.latent import places
+from vae_runtime.latent.decoder_table import Decode
 from vae_runtime.latent.gaussian import Gaussians, draw_mixture
 from vae_runtime.latent.posterior import INFERENCES, Inference, PosteriorSearch
 from vae_runtime.latent.scores import Bound, chosen_bound, relative_scores
@@ -140,7 +141,9 @@ class VAE:
             self.precision = self.variant.precision
             self.precision_reason = f"that of the variant {variant!r}, asked for"
         self._encoder, self._decoder = self._graphs(chosen)
-        self._posterior = PosteriorSearch(self.decode, self.latent_dim, self.bundle.likelihood)
+        self._posterior = PosteriorSearch(
+            _decode_by(self._decoder), self.latent_dim, self.bundle.likelihood
+        )
         if chosen.name != CPU:
             # An accelerator may refuse only when the session is built.
             self._decoder.verify()
@@ -646,6 +649,16 @@ class VAE:
                 'from source="prior"'
             )
         return draw_mixture(self.bundle.density, n, rng, temperature)
+
+
+def _decode_by(graph: BundleGraph) -> Decode:
+    """The decoder as a function that doesn't keep its VAE alive."""
+
+    def decode(z: Float64) -> Float32:
+        (images,) = graph(z.astype(np.float32))
+        return images
+
+    return decode
 
 
 def _rebuilt(arguments: dict[str, Any]) -> VAE:

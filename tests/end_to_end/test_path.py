@@ -33,6 +33,7 @@ def test_train_evaluate_export_and_run(sample_folder: Path, tmp_path: Path) -> N
     trained = run(tmp_path, "-m", "vae_train", *data, "--epochs", 1, "-o", "digits")
     assert "test ELBO" in trained
     assert {path.name for path in (tmp_path / "digits").iterdir()} == {
+        "best.pt",
         "model.pt",
         "history.csv",
         "losses.png",

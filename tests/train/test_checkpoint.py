@@ -109,6 +109,7 @@ def test_the_keys_of_the_file_are_those_of_the_format_in_their_order(path: Path)
         "position",
         "history",
         "table",
+        "density",
         "label_statistics",
         "label_names",
         "images",

@@ -153,7 +153,7 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_no_checkpoint(
 
     command = [*TRAIN, "--data", str(sample_folder), *SMALL, "-o", "run"]
     message = failed(command, tmp_path, before_start=limit_file_size)
-    assert "run/model.pt: cannot be written: File too large" in message
+    assert "run/best.pt: cannot be written: File too large" in message
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["history.csv"]
 
 
@@ -256,8 +256,12 @@ def test_exact_log_p_of_x_stands_beside_the_elbo(
         "test ELBO",
         "reconstruction",
         "KL",
+        "ELBO of refined inference",
         "exact log p(x)",
         "inference gap, log p(x) - ELBO",
+        "amortization gap",
+        "approximation gap",
+        "prior's mass without data",
         "active units",
     ]
     finished([*command, "--latent-dim", "3", "-o", "three"], tmp_path)

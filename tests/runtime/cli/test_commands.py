@@ -113,8 +113,8 @@ def test_scores_find_the_anomaly(vae_run: Run, tmp_path: Path, digit: Path) -> N
     done = vae_run("score", digit, "noise.png", "--threshold", "q0.001", "--check")
     assert done.returncode == 3
     lines = done.stdout.splitlines()
-    assert lines[0] == "name,score,anomaly"
-    assert [line.split(",")[::2] for line in lines[1:]] == [
+    assert lines[0] == "name,score,relative,anomaly"
+    assert [line.split(",")[::3] for line in lines[1:]] == [
         [str(digit), "False"],
         ["noise.png", "True"],
     ]

@@ -117,8 +117,8 @@ def _exact_rows(
         "ELBO of refined inference": interval(refined),
         "exact log p(x)": interval(log_likelihood),
         "inference gap, log p(x) - ELBO": interval(log_likelihood - elbo),
-        "  of it amortization": interval(refined - elbo),
-        "  of it the Gaussian's": interval(log_likelihood - refined),
+        "amortization gap": interval(refined - elbo),
+        "approximation gap": interval(log_likelihood - refined),
         "prior's mass without data": f"{low_density_share(model, images):.1%}",
     }
 

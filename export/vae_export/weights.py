@@ -79,9 +79,7 @@ def read_saved(file: Path, *, trust: bool) -> Any:
         raise VAEError(f"{file}: no such file")
     try:
         if file.suffix == SAFETENSORS:
-            from safetensors.torch import load_file
-
-            return load_file(file)
+            return _safetensors(file)
         return torch.load(file, map_location="cpu", weights_only=not trust)
     except pickle.UnpicklingError as error:
         if trust:
@@ -91,6 +89,19 @@ def read_saved(file: Path, *, trust: bool) -> Any:
             "--trust (trust=True) does that, for files whose origin you trust"
         ) from None
     except BAD_FILE as error:
+        raise VAEError(f"{file}: cannot be read: {_short(error)}") from None
+
+
+def _safetensors(file: Path) -> Any:
+    # Only those who have such files need the package.
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError:
+        raise VAEError(f"{file}: reading it needs safetensors: pip install safetensors") from None
+    try:
+        return load_file(file)
+    except SafetensorError as error:
         raise VAEError(f"{file}: cannot be read: {_short(error)}") from None
 
 

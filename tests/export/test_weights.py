@@ -77,6 +77,13 @@ def test_a_pickled_module_is_unpickled_only_when_trusted(tmp_path: Path) -> None
     torch.testing.assert_close(loaded[0].weight, saved[0].weight)
 
 
+def test_safetensors_are_read_or_their_package_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "saved.safetensors"
+    file.write_bytes(b"no tensors")
+    with pytest.raises(VAEError, match=r"saved\.safetensors: (cannot be read|reading it needs)"):
+        load_weights(module(), file)
+
+
 def test_a_missing_and_a_damaged_file_are_named(tmp_path: Path) -> None:
     with pytest.raises(VAEError, match="no such file"):
         load_weights(module(), tmp_path / "none.pt")

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import weakref
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from operator import methodcaller
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vae_runtime
+from vae_runtime.latent.gaussian import log_mixture
 from vae_runtime.latent.places import PathMode
 
 Digits = vae_runtime.VAE
@@ -285,3 +287,29 @@ def test_scores_in_parts_are_the_scores_of_one_call(
         digits.score(part, samples=3, seed=rng) for part in (test_images[:7], test_images[7:50])
     ]
     assert np.concatenate(parts).tobytes() == whole.tobytes()
+
+
+def test_draws_from_the_data_lie_where_images_do(digits: Digits) -> None:
+    density = digits.bundle.density
+    z, _ = digits.encode(digits.sample(500, seed=0, source="data"), inference="refined")
+    from_prior = np.random.default_rng(0).standard_normal((500, 2))
+    assert log_mixture(density, z.astype(float)).mean() > log_mixture(density, from_prior).mean()
+    first = digits.sample(3, seed=1, source="data", temperature=0.5)
+    np.testing.assert_array_equal(first, digits.sample(3, seed=1, source="data", temperature=0.5))
+
+
+def test_draws_that_cannot_be_are_refused(tiny: vae_runtime.VAE, digits: Digits) -> None:
+    with pytest.raises(ValueError, match="this bundle has no density of its data"):
+        tiny.sample(1, source="data")
+    with pytest.raises(ValueError, match="source 'labels' is not one of prior, data"):
+        digits.sample(1, source="labels")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="the temperature must be positive, not 0"):
+        digits.sample(1, temperature=0)
+
+
+def test_an_instance_that_nobody_closes_is_freed_at_once() -> None:
+    vae = vae_runtime.load()
+    watched = weakref.ref(vae)
+    vae.encode(vae.sample(1, seed=0), inference="refined")
+    del vae
+    assert watched() is None

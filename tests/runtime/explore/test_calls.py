@@ -1,8 +1,14 @@
 """What the page says of an image's score."""
 
-import pytest
+import io
+import json
 
-from vae_runtime.explore.calls import verdict
+import numpy as np
+import pytest
+from PIL import Image
+
+import vae_runtime
+from vae_runtime.explore.calls import Request, plane, verdict
 from vae_runtime.latent.novelty import Yardstick
 
 KNOWN = Yardstick({"0.001": -300.0, "0.01": -250.0, "0.05": -200.0}, is_relative=True)
@@ -34,3 +40,14 @@ def test_without_quantiles_nothing_is_said() -> None:
 def test_other_quantiles_judge_as_far_as_they_reach() -> None:
     known = Yardstick({"0.02": -250.0}, is_relative=False)
     assert verdict(-1e9, known) == "rare: fewer than 1 in 50 real images score lower"
+
+
+def test_cells_without_images_are_dark(digits: vae_runtime.VAE) -> None:
+    pictures = []
+    for fade in (False, True):
+        fields = {"z": [0, 0], "axes": [0, 1], "reach": 4, "cells": 5, "fade": fade}
+        answer = plane(digits, Request(json.dumps(fields).encode()))
+        pictures.append(np.asarray(Image.open(io.BytesIO(answer.body)), np.float64))
+    bright, faded = pictures
+    assert (faded <= bright).all()
+    assert 0.2 * bright.sum() < faded.sum() < 0.9 * bright.sum()

@@ -30,7 +30,7 @@ DECODED_AT_ONCE = 1024
 IMAGES_AT_ONCE = 256
 # A proposal of the grid replaces the encoder's Gaussian when it gains more nats, judged by one
 # antithetic pair of draws; where it gains less than the second number, by another pair as well. Of
-# 1,000 test images none then loses anything.
+# 10,000 test images nine then lose more than 0.1 nats.
 MIN_GRID_GAIN = 1.0
 CLEAR_GRID_GAIN = 2.0
 # Antithetic pairs of draws that judge the proposal of adaptive importance sampling, and how many

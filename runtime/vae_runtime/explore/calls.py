@@ -25,6 +25,7 @@ from vae_runtime.latent.gaussian import log_gaussian, log_mixture
 from vae_runtime.latent.labels import purest_place
 from vae_runtime.latent.novelty import Yardstick, yardstick
 from vae_runtime.latent.places import grid
+from vae_runtime.latent.scores import relative_scores
 
 if TYPE_CHECKING:
     from vae_runtime.vae import VAE
@@ -141,9 +142,12 @@ def encode(vae: VAE, request: Request) -> Answer:
     images = read_image_bytes(request.body, vae.image_shape, preprocess)[None]
     z_mean, z_log_var = vae.encode(images, inference="refined")
     reconstruction = vae.decode(z_mean)
-    score = float(vae.score(images)[0])
+    scores = vae.score(images)
+    score = float(scores[0])
     known = yardstick(vae.variant)
-    judged = float(vae.score(images, relative=known.is_relative)[0])
+    judged = score
+    if known.is_relative:
+        judged = float(relative_scores(scores, images, vae.bundle.likelihood)[0])
     return _json(
         {
             "z_mean": z_mean[0].ravel().tolist(),

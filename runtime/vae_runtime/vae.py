@@ -46,7 +46,6 @@ from vae_runtime.formats.pictures import save_picture
 from vae_runtime.formats.sheets import Pixels, sheet
 from vae_runtime.latent import labels as latent_labels
 from vae_runtime.latent import places
-from vae_runtime.latent.decoder_table import Decode
 from vae_runtime.latent.gaussian import Gaussians, draw_mixture
 from vae_runtime.latent.posterior import INFERENCES, Inference, PosteriorSearch
 from vae_runtime.latent.scores import Bound, chosen_bound, relative_scores
@@ -54,6 +53,8 @@ from vae_runtime.sources import ImageSource, images_from
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from vae_runtime.latent.decoder_table import Decode
 
 EMBEDDED_BUNDLE = Path(__file__).parent / "models" / "digits.vae"
 # No CPU has more.

@@ -7,19 +7,19 @@ at the posterior's mode. With more, adaptive importance sampling proposes one.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from vae_runtime.arrays import Float32, Float64
 from vae_runtime.bundle import Likelihood
-from vae_runtime.latent.adaptive_importance import adapted
-from vae_runtime.latent.decoder_table import Decode, decoder_table
 from vae_runtime.latent.gaussian import Gaussians
-from vae_runtime.latent.grid_proposal import GridProposal
 from vae_runtime.latent.likelihood import bound, kl_divergence, log_likelihood
 from vae_runtime.latent.prior_cells import MAX_GRID_DIM
-from vae_runtime.latent.quadrature import exact_log_likelihood
+
+if TYPE_CHECKING:
+    from vae_runtime.latent.decoder_table import Decode
+    from vae_runtime.latent.grid_proposal import GridProposal
 
 Inference = Literal["encoder", "refined"]
 INFERENCES: tuple[Inference, ...] = get_args(Inference)
@@ -76,6 +76,8 @@ class PosteriorSearch:
                 f"exact log p(x) needs one or two latent dimensions, this model has "
                 f'{self.latent_dim}; bound="importance" comes near with many samples'
             )
+        from vae_runtime.latent.quadrature import exact_log_likelihood
+
         table = self._table_search().table
         return exact_log_likelihood(images, table, self.decode, self.likelihood)
 
@@ -104,6 +106,8 @@ class PosteriorSearch:
         return proposal.where(gains > MIN_GRID_GAIN, q)
 
     def _refined(self, images: Float32, q: Gaussians) -> Gaussians:
+        from vae_runtime.latent.adaptive_importance import adapted
+
         rng = np.random.default_rng(SEED)
         proposal = adapted(q, lambda z: self._log_likelihood(images, z), rng)
         half = rng.standard_normal((JUDGING_PAIRS, self.latent_dim))
@@ -121,6 +125,10 @@ class PosteriorSearch:
         return gains
 
     def _table_search(self) -> GridProposal:
+        # Most instances never need the table, so these load with it alone.
+        from vae_runtime.latent.decoder_table import decoder_table
+        from vae_runtime.latent.grid_proposal import GridProposal
+
         if self._grid is None:
             table = decoder_table(self.decode, self.latent_dim, self.likelihood)
             self._grid = GridProposal(table)

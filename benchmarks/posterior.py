@@ -21,6 +21,7 @@ from vae_runtime.formats.png import save_png
 from vae_runtime.formats.sheets import sheet
 from vae_runtime.latent.gaussian import Gaussians
 from vae_runtime.latent.posterior import INFERENCES, Inference
+from vae_runtime.latent.scores import draws_of
 from vae_train.data import load_dataset
 
 # Draws of z by which an ELBO is judged, the same for both kinds of inference.
@@ -89,8 +90,8 @@ def _mean_elbo(vae: vae_runtime.VAE, images: Float32, inference: Inference) -> F
     for seed in range(DRAWS):
         for start in range(0, len(images), 1000):
             part = slice(start, start + 1000)
-            rng = np.random.default_rng(seed)
-            total[part] += vae._posterior.bound(images[part], q.some(part), 1, rng)
+            draws = draws_of(images[part], 1, vae.latent_dim, seed)
+            total[part] += vae._posterior.bound(images[part], q.some(part), draws)
     return total / DRAWS
 
 

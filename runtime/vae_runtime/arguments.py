@@ -99,10 +99,16 @@ def file_path(value: Any, name: str) -> str | os.PathLike[str]:
 
 def generator(seed: Any) -> np.random.Generator:
     """A random generator: from a whole number, from one of numpy's own, or from None a new one."""
+    number = seed_number(seed)
+    return np.random.default_rng(seed if number is None else number)
+
+
+def seed_number(seed: Any) -> int | None:
+    """The whole number that a seed is; None for a generator of numpy's and for no seed."""
     # numpy loads its generators, 4 MiB, when they are first named.
     known = (np.random.Generator, np.random.BitGenerator, np.random.SeedSequence)
     if seed is None or isinstance(seed, known):
-        return np.random.default_rng(seed)
+        return None
     # numpy takes sequences too, and crashes on some.
     try:
         number = operator.index(seed)
@@ -110,7 +116,7 @@ def generator(seed: Any) -> np.random.Generator:
         raise TypeError(f"seed must be a whole number or None, not {shown(seed)}") from None
     if number < 0:
         raise ValueError(f"seed must be 0 or more, not {shown(seed)}")
-    return np.random.default_rng(number)
+    return number
 
 
 def shown(value: Any) -> str:

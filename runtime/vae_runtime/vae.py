@@ -20,6 +20,7 @@ from vae_runtime.arguments import (
     generator,
     number_pair,
     pair,
+    seed_number,
     shown,
     whole_number,
     word,
@@ -48,7 +49,7 @@ from vae_runtime.latent import labels as latent_labels
 from vae_runtime.latent import places
 from vae_runtime.latent.gaussian import Gaussians, draw_mixture
 from vae_runtime.latent.posterior import INFERENCES, Inference, PosteriorSearch
-from vae_runtime.latent.scores import Bound, chosen_bound, relative_scores
+from vae_runtime.latent.scores import Bound, chosen_bound, draws_of, relative_scores
 from vae_runtime.sources import ImageSource, images_from
 
 if TYPE_CHECKING:
@@ -336,7 +337,6 @@ class VAE:
         "data" where the bundle has no density.
         """
         rng = generator(seed)
-        rng = generator(seed)
         count = self._count(n)
         return self.decode(self._draw(count, rng, source, temperature))
 
@@ -481,9 +481,10 @@ class VAE:
 
         `bound` is "elbo", the default; "importance", the importance-weighted bound (Burda et al.
         2016, equation 8), which rises with `samples` towards log p(x), and is the default for more
-        than one of them; or "exact", log p(x) by quadrature, for one or two latent dimensions.
-        Images scored in parts with one Generator as `seed` get the scores of a single call. Binary
-        cross-entropy on gray values is no density: no bits per pixel.
+        than one of them; or "exact", log p(x) by quadrature, for one or two latent dimensions. With
+        a number as `seed` the draws for an image depend on it and the image alone, so its score is
+        the same in any company; a Generator is drawn from in order. Binary cross-entropy on gray
+        values is no density: no bits per pixel.
 
         `relative` scores compare images of different kinds, such as known and unknown ones: see
         `vae_runtime.latent.scores`. Raises ValueError for arguments that don't go together.
@@ -494,7 +495,7 @@ class VAE:
         if kind == "exact":
             scores = self._posterior.exact(array)
         else:
-            scores = self._bounds(array, samples, generator(seed))
+            scores = self._bounds(array, samples, seed)
         if relative:
             return relative_scores(scores, array, self.bundle.likelihood)
         return scores
@@ -611,14 +612,20 @@ class VAE:
         one: Float32 = latents[0]
         return one
 
-    def _bounds(self, images: Float32, samples: int, rng: np.random.Generator) -> Float64:
+    def _bounds(self, images: Float32, samples: int, seed: int | np.random.Generator) -> Float64:
         """The ELBO, or with more samples the importance-weighted bound, of (N, C, H, W): (N,)."""
+        number = seed_number(seed)
+        rng = generator(seed)
         scores = [np.empty(0)]
         images_at_once = max(1, SCORE_CHUNK // samples)
         for start in range(0, len(images), images_at_once):
             some = images[start : start + images_at_once]
+            if number is None:
+                epsilon = rng.standard_normal((len(some), samples, self.latent_dim))
+            else:
+                epsilon = draws_of(some, samples, self.latent_dim, number)
             q = self._drawable(*self._encoder(some))
-            scores.append(self._posterior.bound(some, q, samples, rng))
+            scores.append(self._posterior.bound(some, q, epsilon))
         return np.concatenate(scores)
 
     def _drawable(self, z_mean: Float32, z_log_var: Float32) -> Gaussians:

@@ -201,7 +201,8 @@ def test_the_score_is_the_elbo_of_the_formula(tiny: Digits, test_images: np.ndar
     p = tiny.decode(z_mean + np.exp(0.5 * z_log_var) * epsilon).astype(np.float64)
     reconstruction = (image * np.log(p) + (1 - image) * np.log(1 - p)).sum((1, 2, 3))
     kl = 0.5 * (z_mean**2 + np.exp(z_log_var) - z_log_var - 1).sum(1)
-    np.testing.assert_allclose(tiny.score(test_images[:4]), reconstruction - kl, rtol=1e-5)
+    scores = tiny.score(test_images[:4], seed=np.random.default_rng(0))
+    np.testing.assert_allclose(scores, reconstruction - kl, rtol=1e-5)
 
 
 def test_more_samples_tighten_the_bound(digits: Digits, test_images: np.ndarray) -> None:
@@ -219,7 +220,8 @@ def test_the_gaussian_score_is_a_log_density(color: Digits) -> None:
     variance = np.exp(np.array(color.bundle.likelihood.log_var)).reshape(3, 1, 1)
     density = -0.5 * ((images - mean) ** 2 / variance + np.log(2 * np.pi * variance)).sum((1, 2, 3))
     kl = 0.5 * (z_mean**2 + np.exp(z_log_var) - z_log_var - 1).sum(1)
-    np.testing.assert_allclose(color.score(images), density - kl, rtol=1e-5)
+    scores = color.score(images, seed=np.random.default_rng(0))
+    np.testing.assert_allclose(scores, density - kl, rtol=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["linear", "spherical"])
@@ -278,10 +280,29 @@ def test_memory_stops_growing(digits: Digits) -> None:
         assert megabytes() < before + 10
 
 
-def test_scores_in_parts_are_the_scores_of_one_call(
+@pytest.mark.parametrize("samples", [1, 3])
+def test_an_image_has_the_same_score_in_any_company(
+    digits: Digits, test_images: np.ndarray, samples: int
+) -> None:
+    together = digits.score(test_images[:50], samples=samples, seed=4)
+    backwards = digits.score(test_images[:50][::-1], samples=samples, seed=4)
+    parts = [digits.score(test_images[:7], samples=samples, seed=4)]
+    for image in test_images[7:50]:
+        parts.append(digits.score(image, samples=samples, seed=4))
+    assert backwards[::-1].tobytes() == together.tobytes()
+    assert np.concatenate(parts).tobytes() == together.tobytes()
+
+
+def test_the_seed_and_the_image_decide_the_draws(digits: Digits, test_images: np.ndarray) -> None:
+    image = test_images[:1]
+    scores = {float(digits.score(image, seed=seed)[0]) for seed in range(20)}
+    assert len(scores) == 20
+
+
+def test_scores_by_one_generator_go_on_where_it_stands(
     digits: Digits, test_images: np.ndarray
 ) -> None:
-    whole = digits.score(test_images[:50], samples=3, seed=4)
+    whole = digits.score(test_images[:50], samples=3, seed=np.random.default_rng(4))
     rng = np.random.default_rng(4)
     parts = [
         digits.score(part, samples=3, seed=rng) for part in (test_images[:7], test_images[7:50])

@@ -56,13 +56,11 @@ class PosteriorSearch:
     def close(self) -> None:
         self._grid = None
 
-    def bound(
-        self, images: Float32, q: Gaussians, samples: int, rng: np.random.Generator
-    ) -> Float64:
-        """The ELBO, or with more than one sample the importance-weighted bound, of images (N, …)
-        under their encoder's Gaussians, (N,).
+    def bound(self, images: Float32, q: Gaussians, epsilon: Float64) -> Float64:
+        """The ELBO, or with more than one draw the importance-weighted bound, of images (N, …)
+        under their encoder's Gaussians, (N,); `epsilon` (N, samples, D) are the standard normal
+        draws.
         """
-        epsilon = rng.standard_normal((len(images), samples, self.latent_dim))
         z = q.at(epsilon)
         return bound(self._log_likelihood(images, z), z, *q, epsilon)
 

@@ -16,6 +16,7 @@ score sets it against what the image itself allows, without another network:
 
 from __future__ import annotations
 
+import zlib
 from typing import Literal, get_args
 
 import numpy as np
@@ -41,6 +42,18 @@ def chosen_bound(bound: Bound | None, samples: int) -> Bound:
     if bound != "importance" and samples > 1:
         raise ValueError(f'samples={samples} are for bound="importance", not for "{bound}"')
     return bound
+
+
+def draws_of(images: Float32, samples: int, latent_dim: int, seed: int) -> Float64:
+    """Standard normal draws (N, samples, latent_dim) that depend on `seed` and the image alone.
+
+    So an image has the same score in any company, on one machine or on a hundred.
+    """
+    draws = np.empty((len(images), samples, latent_dim))
+    for row, image in zip(draws, images, strict=True):
+        rng = np.random.default_rng([seed, zlib.crc32(np.ascontiguousarray(image).data)])
+        row[:] = rng.standard_normal(row.shape)
+    return draws
 
 
 def relative_scores(scores: Float64, images: Float32, likelihood: Likelihood) -> Float64:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from vae_runtime.cli.inputs import ImageOptions, image_options
 from vae_runtime.cli.options import (
@@ -107,11 +106,10 @@ def command(
         raise click.UsageError("--samples are for --bound importance")
     vae = model.load()
     limit = None if threshold is None else _limit(threshold, yardstick(vae.variant), relative)
-    rng = np.random.default_rng(seed)
     rows: list[Row] = []
     reader = images.open_images(vae)
     for names, chunk in reader.chunks():
-        scores = vae.score(chunk, samples=samples, seed=rng, bound=bound)
+        scores = vae.score(chunk, samples=samples, seed=seed, bound=bound)
         judged = relative_scores(scores, chunk, vae.bundle.likelihood)
         shown = judged if relative else scores
         for name, score, relative_score in zip(names, shown, judged, strict=True):

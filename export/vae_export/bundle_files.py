@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,6 @@ from vae_runtime.bundle import CHECK_FILE, MANIFEST, Bundle, GraphFile, describe
 # float32 resolves 6e-8 near 1: the digits that black pixels have beyond that say nothing, and they
 # don't compress.
 DECODED_DECIMALS = 7
-# The earliest that a zip can say, so that its bytes don't depend on the clock.
-ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def write_graph(folder: Path, name: str, model_bytes: bytes) -> GraphFile:
@@ -34,14 +31,6 @@ def write_graph(folder: Path, name: str, model_bytes: bytes) -> GraphFile:
 def write_manifest(folder: Path, bundle: Bundle) -> None:
     """Write bundle.json, or replace it."""
     (folder / MANIFEST).write_text(to_json(bundle), "utf-8")
-
-
-def write_zip(folder: Path, file: Path) -> None:
-    """Write the files of a bundle's folder into one zip: stored, and the same bytes every time."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(folder.iterdir()):
-            member = zipfile.ZipInfo(path.name, ZIP_DATE)
-            archive.writestr(member, path.read_bytes())
 
 
 @torch.no_grad()

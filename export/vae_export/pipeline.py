@@ -20,7 +20,7 @@ import torch
 
 import vae_runtime
 from vae_export import parity
-from vae_export.bundle_files import write_check, write_graph, write_manifest, write_zip
+from vae_export.bundle_files import write_check, write_graph, write_manifest
 from vae_export.card import CARD_FILE, card_text
 from vae_export.contract import require_contract
 from vae_export.cpu_decoders import write_cpu_decoders
@@ -31,6 +31,7 @@ from vae_export.source import ExportSource
 from vae_export.torch_modules import module_name
 from vae_runtime.arrays import Float32, Float64
 from vae_runtime.bundle import Bundle, Variant, is_bundle
+from vae_runtime.bundle.packing import write_zip
 from vae_runtime.bundle.records import ANY_PROVIDER
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import atomic_file, atomic_folder, replacing_folder
@@ -133,7 +134,8 @@ def _new_zip(output: Path, force: bool) -> Iterator[Path]:
         raise VAEError(f"{output}: exists and is not a bundle, so it is not replaced")
     with atomic_file(output) as temporary, tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
-        write_zip(Path(folder), temporary)
+        members = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+        write_zip(temporary, members)
 
 
 def _run_torch(source: ExportSource) -> Probes:

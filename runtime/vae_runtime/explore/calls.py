@@ -7,7 +7,6 @@ them as they are.
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ import numpy as np
 from vae_runtime.arrays import Float32, Float64, to_uint8
 from vae_runtime.bundle import FITS, Component, Fit, Preprocess
 from vae_runtime.formats.images import read_image_bytes
-from vae_runtime.formats.png import save_png
+from vae_runtime.formats.png import png_bytes
 from vae_runtime.formats.sheets import sheet
 from vae_runtime.latent.gaussian import log_gaussian, log_mixture
 from vae_runtime.latent.labels import purest_place
@@ -131,9 +130,7 @@ def plane(vae: VAE, request: Request) -> Answer:
     images = vae.decode(z)
     if fields.get("fade") is True and vae.bundle.density:
         images *= _closeness(vae.bundle.density, z)[:, None, None, None].astype(np.float32)
-    file = io.BytesIO()
-    save_png(sheet(images, cells), file)
-    return Answer(file.getvalue(), "image/png")
+    return Answer(png_bytes(sheet(images, cells)), "image/png")
 
 
 def encode(vae: VAE, request: Request) -> Answer:

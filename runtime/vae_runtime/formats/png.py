@@ -5,6 +5,7 @@ Specification: W3C, "Portable Network Graphics", third edition, sections 5 and 1
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zlib
@@ -49,6 +50,13 @@ def write_png(pixels: Pixels, file: BinaryIO) -> None:
     _write_chunk(file, b"IHDR", header)
     _write_chunk(file, b"IDAT", zlib.compress(rows.tobytes(), COMPRESSION_LEVEL))
     _write_chunk(file, b"IEND", b"")
+
+
+def png_bytes(pixels: Pixels) -> bytes:
+    """The content of a PNG file. Raises TypeError for what isn't pixels."""
+    file = io.BytesIO()
+    write_png(pixels, file)
+    return file.getvalue()
 
 
 def _write_chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:

@@ -17,6 +17,8 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from vae_train.heartbeat import watched
+
 Result = TypeVar("Result")
 # How long the others wait in `main_first`, where the main process may convert a large folder.
 MAX_WAIT = timedelta(hours=12)
@@ -87,9 +89,10 @@ def joined_process_group(device: str) -> Iterator[tuple[ProcessGroup, str]]:
     backend = "nccl" if device.startswith("cuda") else "gloo"
     distributed.init_process_group(backend, timeout=MAX_WAIT)
     try:
-        yield ProcessGroup(rank, size), device
-        # Until the main process has written its files. A process that ended at once, while a thread
-        # of gloo's still held the last sum's tensor, was aborted by Python.
-        distributed.barrier()
+        with watched(rank, size):
+            yield ProcessGroup(rank, size), device
+            # Until the main process has written its files. A process that ended at once, while a
+            # thread of gloo's still held the last sum's tensor, was aborted by Python.
+            distributed.barrier()
     finally:
         distributed.destroy_process_group()

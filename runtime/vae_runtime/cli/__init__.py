@@ -35,6 +35,7 @@ COMMANDS = {
     "check": CommandEntry("check", "Compare this device's outputs with torch's."),
     "score": CommandEntry("score", "Score images by their ELBO; find anomalies."),
     "bench": CommandEntry("bench", "Measure latency and throughput on this machine."),
+    "ray": CommandEntry("ray", "Compute whole data sets on Ray, on this machine or a cluster."),
     "explore": CommandEntry("explore", "Open a web page to move over the latent space."),
 }
 

@@ -82,7 +82,7 @@ def read_images(
         if is_folder(path):
             yield from _read_folder(path, shape, preprocess, on_damaged, max_pixels)
             continue
-        kind = _array_kind(path)
+        kind = array_kind(path)
         if kind is None:
             image = read_image_file(path, shape, preprocess, max_pixels)
             yield NamedImage(_printable(path), image)
@@ -203,7 +203,7 @@ def _read_folder(
         yield NamedImage(_printable(file), image)
 
 
-def _array_kind(path: Path) -> Literal["numpy", "idx"] | None:
+def array_kind(path: Path) -> Literal["numpy", "idx"] | None:
     """What kind of array file it is, by suffix and first bytes; None for anything else."""
     if path.suffix.lower() in NUMPY_SUFFIXES:
         return "numpy"

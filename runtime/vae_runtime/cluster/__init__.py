@@ -1,0 +1,1 @@
+"""Whole data sets on an engine that exists: what `vae-run ray` does. Needs the extra [ray]."""

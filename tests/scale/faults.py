@@ -1,0 +1,251 @@
+"""What goes wrong on clusters, for real: each fault strikes a run of `vae-run ray encode`, and then
+everything must be there, once, and right.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+
+import vae_runtime
+from vae_runtime.formats.idx import read_idx
+
+SECONDS_OF_PATIENCE = 900
+ACTOR = "ray::MapWorker"
+PORT = 26379
+# Ray's clusters ask for a token, which a test on one machine need not set up.
+NO_TOKENS = {"RAY_AUTH_MODE": "disabled"}
+SUMMARY = re.compile(
+    r"([\d,]+) rows, ([\d,]+) errors; part files: (\d+), (\d+) of them from before"
+)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Images to encode, a .npy (N, 28, 28), and what comes out where nothing goes wrong."""
+
+    path: Path
+    rows: int
+    z_mean: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    rows: int
+    errors: int
+    parts: int
+    parts_from_before: int
+
+
+def make_data(folder: Path, rows: int, mnist: Path) -> Data:
+    """Real digits, each moved a little in every round, so that no two rows are alike."""
+    digits = read_idx(mnist)
+    path = folder / "images.npy"
+    images = np.lib.format.open_memmap(path, "w+", np.uint8, (rows, 28, 28))
+    for start in range(0, rows, len(digits)):
+        some = digits[: rows - start]
+        images[start : start + len(some)] = np.roll(some, start // len(digits), (1, 2))
+    images.flush()
+    vae = vae_runtime.load(threads=2)
+    z_mean = np.concatenate([vae.encode(images[i : i + 2000])[0] for i in range(0, rows, 2000)])
+    return Data(path, rows, z_mean)
+
+
+def worker_killed(data: Data, folder: Path) -> str:
+    """An actor dies in the middle: its part is computed again."""
+    output = folder / "worker-killed"
+    with run(data.path, output) as driver:
+        wait_for_parts(output, 1, driver)
+        actors = wait_for_actors(driver)
+        actors[0].kill()
+        outcome = finish(driver)
+    require_all(data, output, outcome)
+    return f"actor {actors[0].pid} killed; {outcome}"
+
+
+def driver_killed(data: Data, folder: Path) -> str:
+    """The driver dies, then is started again: finished parts are not computed again."""
+    output = folder / "driver-killed"
+    with run(data.path, output) as driver:
+        wait_for_parts(output, 2, driver)
+        processes = psutil.Process(driver.pid).children(recursive=True)
+        driver.kill()
+        driver.wait()
+    psutil.wait_procs(processes, timeout=60)
+    left = [process.name() for process in processes if process.is_running()]
+    before = {path: path.stat().st_mtime_ns for path in output.glob("part-*")}
+    with run(data.path, output) as driver:
+        outcome = finish(driver)
+    require(outcome.parts_from_before == len(before), f"{outcome}, but {len(before)} were there")
+    unchanged = all(path.stat().st_mtime_ns == date for path, date in before.items())
+    require(unchanged, "a finished part was written again")
+    require_all(data, output, outcome)
+    return f"{outcome}; processes of the killed driver that stayed: {len(left)}"
+
+
+def node_joins_late(data: Data, folder: Path) -> str:
+    """A second machine, here a second raylet, joins a cluster at work, and gets actors."""
+    output = folder / "late-node"
+    address = f"{own_address()}:{PORT}"
+    ray_command("start", "--head", f"--port={PORT}", "--num-cpus=1", "--include-dashboard=false")
+    try:
+        with run(data.path, output, RAY_ADDRESS=address) as driver:
+            wait_for_parts(output, 1, driver)
+            ray_command("start", f"--address={address}", "--num-cpus=1")
+            nodes = wait_until(lambda: len(raylets_with_actors()) == 2 or driver.poll() is not None)
+            require(nodes and driver.poll() is None, "the second node got no actor")
+            outcome = finish(driver)
+    finally:
+        ray_command("stop", "--force")
+    require_all(data, output, outcome)
+    return f"actors on 2 nodes; {outcome}"
+
+
+def disk_full(data: Data, folder: Path) -> str:
+    """The output's disk is full: one line; with room again, the run goes on."""
+    disk = folder / "small-disk"
+    disk.mkdir()
+    kilobytes = max(64, data.rows * 20 // 2000)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", disk], check=True)
+    try:
+        output = disk / "out"
+        with run(data.path, output) as driver:
+            _, errors = driver.communicate(timeout=SECONDS_OF_PATIENCE)
+        require(driver.returncode == 1, f"exit status {driver.returncode}: {errors}")
+        require("No space left" in errors and errors.count("\n") == 1, f"it said: {errors}")
+        subprocess.run(["mount", "-o", f"remount,size={kilobytes * 10}k", disk], check=True)
+        with run(data.path, output) as driver:
+            outcome = finish(driver)
+        require_all(data, output, outcome)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    return f"ended with {errors.strip()!r}, then {outcome}"
+
+
+FAULTS: dict[str, Callable[[Data, Path], str]] = {
+    "worker killed": worker_killed,
+    "driver killed": driver_killed,
+    "node joins late": node_joins_late,
+    "disk full": disk_full,
+}
+
+
+@contextmanager
+def run(source: Path, output: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """`vae-run ray encode`, killed where the block ends before it."""
+    command: list[str | Path] = [sys.executable, "-m", "vae_runtime", "ray", "encode"]
+    command += [source, "-o", output]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **NO_TOKENS, **environment},
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+
+def finish(driver: subprocess.Popen[str]) -> Outcome:
+    """Wait for the end of a run that must succeed."""
+    text, errors = driver.communicate(timeout=SECONDS_OF_PATIENCE)
+    require(driver.returncode == 0 and not errors, f"exit status {driver.returncode}: {errors}")
+    match = SUMMARY.search(text)
+    require(match is not None, f"it printed {text!r}")
+    assert match is not None
+    rows, row_errors, parts, before = [int(group.replace(",", "")) for group in match.groups()]
+    return Outcome(rows, row_errors, parts, before)
+
+
+def require_all(data: Data, output: Path, outcome: Outcome) -> None:
+    """Nothing lost, nothing twice, nothing wrong: every row, in order, bit for bit."""
+    require(outcome.rows == data.rows and outcome.errors == 0, str(outcome))
+    table = pq.read_table(output)
+    require((table["id"].to_numpy() == np.arange(data.rows)).all(), "rows are lost or twice")
+    z_mean = table["z_mean"].combine_chunks().flatten().to_numpy().reshape(data.rows, -1)
+    require(z_mean.tobytes() == data.z_mean.tobytes(), "latents differ from those of one process")
+    hidden = [path.name for path in output.iterdir() if path.name.startswith(".")]
+    require(not hidden, f"left behind: {hidden}")
+
+
+def require(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
+def wait_for_parts(output: Path, count: int, driver: subprocess.Popen[str]) -> None:
+    is_there = wait_until(
+        lambda: len(list(output.glob("part-*"))) >= count or driver.poll() is not None
+    )
+    if driver.poll() is not None:
+        raise AssertionError(f"the run ended before its fault: {driver.communicate()}")
+    require(is_there, "no part came")
+
+
+def wait_for_actors(driver: subprocess.Popen[str]) -> list[psutil.Process]:
+    found: list[psutil.Process] = []
+
+    def any_actor() -> bool:
+        found[:] = actors_below(psutil.Process(driver.pid))
+        return bool(found)
+
+    require(wait_until(any_actor), "there is no actor")
+    return found
+
+
+def actors_below(process: psutil.Process) -> list[psutil.Process]:
+    return [child for child in process.children(recursive=True) if is_actor(child)]
+
+
+def is_actor(process: psutil.Process) -> bool:
+    try:
+        return any(ACTOR in word for word in process.cmdline()[:1])
+    except psutil.Error:
+        return False
+
+
+def raylets_with_actors() -> set[int]:
+    """The process numbers of the raylets, one per node, that have actors."""
+    return {process.ppid() for process in psutil.process_iter() if is_actor(process)}
+
+
+def wait_until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + SECONDS_OF_PATIENCE
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def ray_command(*arguments: str) -> None:
+    command = [str(Path(sys.executable).with_name("ray")), *arguments]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **NO_TOKENS})
+
+
+def own_address() -> str:
+    """The address by which other machines, and Ray, know this one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # Nothing is sent: the system says which way it would go.
+        probe.connect(("192.0.2.1", 9))
+        name: str = probe.getsockname()[0]
+    return name

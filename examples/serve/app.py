@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -26,6 +26,7 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import vae_runtime
 from vae_runtime.arrays import Float32
@@ -43,7 +44,7 @@ SECONDS_TO_FINISH = 10
 PNG = "image/png"
 
 
-def create_app(bundle: str | None = None, threads: int = 1) -> FastAPI:
+def create_app(bundle: str | None = None, threads: int = 1) -> ASGIApp:
     """The service for a bundle; None is the embedded model of digits."""
     vae = vae_runtime.load(bundle, threads=threads)
     vae.verify()
@@ -54,7 +55,6 @@ def create_app(bundle: str | None = None, threads: int = 1) -> FastAPI:
         vae.close()
 
     app = FastAPI(title="vae-edge", lifespan=lifespan)
-    add_metrics(app)
 
     @app.get("/health")
     def health() -> dict[str, str]:
@@ -89,7 +89,7 @@ def create_app(bundle: str | None = None, threads: int = 1) -> FastAPI:
         limit = known.unknown_below
         return {"score": float(nats), "known": None if limit is None else bool(nats >= limit)}
 
-    return app
+    return Metrics(app)
 
 
 async def read_image(request: Request, vae: vae_runtime.VAE) -> Float32:
@@ -115,28 +115,42 @@ async def read_body(request: Request) -> bytes:
     return bytes(content)
 
 
-def add_metrics(app: FastAPI) -> None:
-    """Count requests, and time them, for Prometheus."""
-    registry = CollectorRegistry()
-    requests = Counter("vae_requests", "Requests", ["path", "status"], registry=registry)
-    seconds = Histogram("vae_request_seconds", "Seconds", ["path"], registry=registry)
+class Metrics:
+    """Counts requests, and times them, for Prometheus: plain ASGI around the service."""
 
-    @app.middleware("http")
-    async def measure(
-        request: Request, answer: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "vae_requests", "Requests", ["path", "status"], registry=self.registry
+        )
+        self.seconds = Histogram("vae_request_seconds", "Seconds", ["path"], registry=self.registry)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if scope["path"] == "/metrics":
+            answer = Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+            await answer(scope, receive, send)
+            return
         began = time.perf_counter()
-        response = await answer(request)
-        # Paths that nobody serves are one name: a scanner must not fill the memory.
-        route = request.scope.get("route")
-        path = route.path if route else "unknown"
-        requests.labels(path, response.status_code).inc()
-        seconds.labels(path).observe(time.perf_counter() - began)
-        return response
+        status = 500
 
-    @app.get("/metrics")
-    def metrics() -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        async def noting_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting_status)
+        finally:
+            # Paths that nobody serves are one name: a scanner must not fill the memory.
+            route = scope.get("route")
+            path = route.path if route else "unknown"
+            self.requests.labels(path, status).inc()
+            self.seconds.labels(path).observe(time.perf_counter() - began)
 
 
 @click.command()

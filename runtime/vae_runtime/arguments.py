@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,8 @@ def check_count(n: Any, name: str = "n") -> int:
         count = int(n)
         is_count = not isinstance(n, bool) and count == n and 0 <= count <= MAX_COUNT
         is_count = bool(is_count)
-    except (TypeError, ValueError, OverflowError):
-        # What has no whole number, such as a text, an array or infinity.
+    except Exception:
+        # What has no whole number, such as a text, an array or infinity, fails in a way of its own.
         is_count = False
     if not is_count:
         raise ValueError(
@@ -36,12 +37,9 @@ def check_count(n: Any, name: str = "n") -> int:
 
 def whole_number(value: Any, name: str, low: int = -MAX_COUNT, high: int = MAX_COUNT) -> int:
     """An int within limits."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be a whole number, not {shown(value)}") from None
-    if isinstance(value, bool):
-        raise TypeError(f"{name} must be a whole number, not {value}")
+    number = _index(value)
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number, not {shown(value)}")
     if number < low:
         raise ValueError(f"{name} must be at least {low}, not {shown(value)}")
     if number > high:
@@ -70,7 +68,9 @@ def finite_number(value: Any, name: str) -> float:
 
 def pair(value: Any, name: str) -> tuple[Any, Any]:
     """Two values of a sequence."""
-    if not isinstance(value, tuple | list | np.ndarray) or len(value) != 2:
+    # An array of no dimensions has no length.
+    is_sequence = isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim)
+    if not is_sequence or len(value) != 2:
         raise ValueError(f"{name} must be two numbers, not {shown(value)}")
     return value[0], value[1]
 
@@ -88,6 +88,21 @@ def word(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a text, not {shown(value)}")
     return value
+
+
+def one_of(value: Any, name: str, names: Collection[str]) -> str:
+    """A str of a fixed set."""
+    chosen = word(value, name)
+    if chosen not in names:
+        raise ValueError(f"{name} {shown(chosen)} is not one of {', '.join(names)}")
+    return chosen
+
+
+def truth(value: Any, name: str) -> bool:
+    """A bool, Python's or numpy's."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, not {shown(value)}")
+    return bool(value)
 
 
 def file_path(value: Any, name: str) -> str | os.PathLike[str]:
@@ -110,13 +125,21 @@ def seed_number(seed: Any) -> int | None:
     if seed is None or isinstance(seed, known):
         return None
     # numpy takes sequences too, and crashes on some.
-    try:
-        number = operator.index(seed)
-    except TypeError:
-        raise TypeError(f"seed must be a whole number or None, not {shown(seed)}") from None
+    number = _index(seed)
+    if number is None:
+        raise TypeError(f"seed must be a whole number or None, not {shown(seed)}")
     if number < 0:
         raise ValueError(f"seed must be 0 or more, not {shown(seed)}")
     return number
+
+
+def _index(value: Any) -> int | None:
+    """The whole number that an object says that it is, or None."""
+    try:
+        return operator.index(value)
+    except Exception:
+        # Most objects raise TypeError, numpy's masked numbers an exception of their own.
+        return None
 
 
 def shown(value: Any) -> str:

@@ -19,9 +19,11 @@ from vae_runtime.arguments import (
     finite_number,
     generator,
     number_pair,
+    one_of,
     pair,
     seed_number,
     shown,
+    truth,
     whole_number,
     word,
 )
@@ -377,13 +379,14 @@ class VAE:
         self._require_vectors("grid")
         first, second = pair(axes, "axes")
         axes = (whole_number(first, "axes"), whole_number(second, "axes"))
-        self._count(check_count(n) ** 2)
+        count = check_count(n)
+        self._count(count**2)
         points = places.axis_points(
-            check_count(n), number_pair(quantiles, "quantiles"), number_pair(limits, "limits")
+            count, number_pair(quantiles, "quantiles"), number_pair(limits, "limits")
         )
         center = np.zeros(self.latent_dim) if anchor is None else self._one_latent(anchor)
         z = places.grid(points, points, axes, np.asarray(center, np.float64))
-        return self.decode(z).reshape(n, n, *self.image_shape)
+        return self.decode(z).reshape(count, count, *self.image_shape)
 
     def interpolate(
         self, z_a: ArrayLike, z_b: ArrayLike, steps: int = 10, *, mode: places.PathMode = "linear"
@@ -490,13 +493,14 @@ class VAE:
         `vae_runtime.latent.scores`. Raises ValueError for arguments that don't go together.
         """
         samples = whole_number(samples, "samples", 1, MAX_SAMPLES)
+        is_relative = truth(relative, "relative")
         kind = chosen_bound(bound, samples)
         array = self._images(images)
         if kind == "exact":
             scores = self._posterior.exact(array)
         else:
             scores = self._bounds(array, samples, seed)
-        if relative:
+        if is_relative:
             return relative_scores(scores, array, self.bundle.likelihood)
         return scores
 
@@ -517,10 +521,8 @@ class VAE:
         """z_mean and z_log_var, each (N, D), whatever shape the latents have."""
         array = self._images(images)
         z_mean, z_log_var = self._encoder(array)
-        if inference == "encoder":
+        if one_of(inference, "inference", INFERENCES) == "encoder":
             return z_mean, z_log_var
-        if inference not in INFERENCES:
-            raise ValueError(f"inference {inference!r} is not one of {', '.join(INFERENCES)}")
         refined = self._posterior.refined(array, self._drawable(z_mean, z_log_var))
         return refined.z_mean.astype(np.float32), refined.z_log_var.astype(np.float32)
 
@@ -646,11 +648,9 @@ class VAE:
         """n latents (n, D) from the prior or from the density of the data."""
         if not finite_number(temperature, "temperature") > 0:
             raise ValueError(f"the temperature must be positive, not {temperature:g}")
-        if source == "prior":
+        if one_of(source, "source", SAMPLE_SOURCES) == "prior":
             draws: Float64 = np.sqrt(temperature) * rng.standard_normal((n, self.latent_dim))
             return draws
-        if source != "data":
-            raise ValueError(f"source {source!r} is not one of {', '.join(SAMPLE_SOURCES)}")
         if not self.bundle.density:
             raise ValueError(
                 f"{self.path}: this bundle has no density of its data; export it again, or sample "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,21 @@ HUGE = 10**400
         (lambda vae: vae.grid(2, axes=(0,)), "axes must be two numbers"),
         (lambda vae: vae.grid(2, axes={0: 1, 1: 2}), "axes must be two numbers"),
         (lambda vae: vae.grid(2, axes=("a", 1)), "axes must be a whole number"),
+        (lambda vae: vae.grid(2, axes=np.array(3)), "axes must be two numbers"),
         (lambda vae: vae.grid(2, axes=(0, HUGE)), "axes must be at most"),
         (lambda vae: vae.grid(2, limits=(0, HUGE)), "limits must be two finite numbers"),
         (lambda vae: vae.grid(2, quantiles=("a", 0.5)), "quantiles must be a number"),
         (lambda vae: vae.sample(HUGE), "n, a number of images"),
         (lambda vae: vae.sample(2, seed=np.matrix([[1.0]])), "seed must be a whole number"),
         (lambda vae: vae.sample(2, seed=-1), "seed must be 0 or more"),
+        (lambda vae: vae.sample(np.ma.masked), "n, a number of images"),
+        (lambda vae: vae.sample(2, seed=np.ma.masked), "seed must be a whole number"),
+        (lambda vae: vae.interpolate("4", "9", np.ma.masked), "steps must be a whole number"),
+        (lambda vae: vae.sample(2, source=np.array(["prior", "data"])), "source must be a text"),
+        (lambda vae: vae.sample(2, source="posterior"), "source 'posterior' is not one of prior"),
+        (lambda vae: vae.encode(np.zeros((28, 28)), inference=np.ones(2)), "inference must be a"),
+        (lambda vae: vae.score(np.zeros((28, 28)), bound=np.ones(2)), "bound must be a text"),
+        (lambda vae: vae.score(np.zeros((28, 28)), relative=np.ones(2)), "relative must be True"),
         (lambda vae: vae.score(np.zeros((28, 28)), samples=HUGE), "samples must be at most"),
         (lambda vae: vae.score(np.zeros((28, 28)), samples=1.5), "samples must be a whole number"),
         (lambda vae: vae.edit(np.zeros((28, 28)), add="4", strength=HUGE), "strength must be fin"),
@@ -119,3 +129,8 @@ def test_a_key_that_stands_twice_is_refused(bundle: Path) -> None:
     manifest.write_text(manifest.read_text().replace("{", '{"latent_dim": 3, ', 1))
     with pytest.raises(BundleError, match="'latent_dim' is there twice"):
         vae_runtime.load(bundle)
+
+
+def test_a_number_of_cells_may_be_a_whole_number_of_any_type(tiny: VAE) -> None:
+    for n in (2.0, np.float32(2), Decimal(2)):
+        assert np.array_equal(tiny.grid(n), tiny.grid(2))  # type: ignore[arg-type]

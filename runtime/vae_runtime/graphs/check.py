@@ -119,10 +119,11 @@ class _Reckoning:
         """Let go of what no later node takes; what onnxruntime computes only once, stays."""
         for name in {*node.inputs, *node.outputs}:
             value = self.values.get(name)
-            if value is None or self.last_use.get(name, index) != index:
+            # Constants stay, and are the most frequent.
+            if value is None or value.constant is not None:
                 continue
-            is_computed = value.constant is None and any(power for _, power in value.shape)
-            if is_computed:
+            is_last = self.last_use.get(name, index) == index
+            if is_last and any(power for _, power in value.shape):
                 self.living -= elements(value.shape)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from vae_runtime.graphs.wire import (
     count_numbers,
     floats,
     read_message,
-    text,
     varints,
 )
 
@@ -100,13 +99,22 @@ DATA_FIELDS = {FLOAT: 4, INT64: 7}
 SMALL_INTEGERS = 5
 
 
-class Tensor(NamedTuple):
+# The records are plain classes: named tuples and dataclasses take ten times as long to be made, and
+# a picture of an untouched model has milliseconds to start in.
+
+
+class Tensor:
     """A constant: element type, shape, and its data, which stays where it lies in the file."""
 
-    element_type: int
-    shape: tuple[int, ...]
-    raw: View | None
-    typed: list[Any]
+    __slots__ = ("element_type", "raw", "shape", "typed")
+
+    def __init__(
+        self, element_type: int, shape: tuple[int, ...], raw: View | None, typed: list[Any]
+    ) -> None:
+        self.element_type = element_type
+        self.shape = shape
+        self.raw = raw
+        self.typed = typed
 
     def numbers(self) -> list[Any]:
         """Its elements, as Python's numbers."""
@@ -115,32 +123,55 @@ class Tensor(NamedTuple):
         return list(floats(self.typed) if self.element_type == FLOAT else varints(self.typed))
 
 
-class Node(NamedTuple):
+class Node:
     """One operator at work."""
 
-    domain: str
-    operator: str
-    inputs: list[str]
-    outputs: list[str]
-    attributes: Mapping[str, Any]
+    __slots__ = ("attributes", "domain", "inputs", "operator", "outputs")
+
+    def __init__(
+        self,
+        domain: str,
+        operator: str,
+        inputs: list[str],
+        outputs: list[str],
+        attributes: Mapping[str, Any],
+    ) -> None:
+        self.domain = domain
+        self.operator = operator
+        self.inputs = inputs
+        self.outputs = outputs
+        self.attributes = attributes
 
 
-class Port(NamedTuple):
+class Port:
     """An input or output of the graph: its shape's names and sizes."""
 
-    name: str
-    element_type: int
-    shape: tuple[int | str, ...]
+    __slots__ = ("element_type", "name", "shape")
+
+    def __init__(self, name: str, element_type: int, shape: tuple[int | str, ...]) -> None:
+        self.name = name
+        self.element_type = element_type
+        self.shape = shape
 
 
-class Graph(NamedTuple):
+class Graph:
     """What a file holds."""
 
-    opsets: Mapping[str, int]
-    nodes: list[Node]
-    initializers: Mapping[str, Tensor]
-    inputs: list[Port]
-    outputs: list[Port]
+    __slots__ = ("initializers", "inputs", "nodes", "opsets", "outputs")
+
+    def __init__(
+        self,
+        opsets: Mapping[str, int],
+        nodes: list[Node],
+        initializers: Mapping[str, Tensor],
+        inputs: list[Port],
+        outputs: list[Port],
+    ) -> None:
+        self.opsets = opsets
+        self.nodes = nodes
+        self.initializers = initializers
+        self.inputs = inputs
+        self.outputs = outputs
 
 
 def read_graph(model_bytes: bytes) -> Graph:
@@ -281,4 +312,7 @@ def _string(message: Mapping[int, list[Any]], number: int) -> str:
 def _name(view: View) -> str:
     if len(view) > MAX_NAME:
         raise GraphError(f"a name of {len(view)} bytes is longer than {MAX_NAME}")
-    return text(view)
+    try:
+        return str(view, "utf-8")
+    except UnicodeDecodeError:
+        raise GraphError("a name in it is not UTF-8") from None

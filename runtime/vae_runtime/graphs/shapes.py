@@ -6,9 +6,7 @@ known how large they get: that of the largest batch is the largest.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from vae_runtime.graphs.model import MAX_DIMENSION, MAX_RANK, Node, Tensor
 from vae_runtime.graphs.wire import GraphError
@@ -28,25 +26,38 @@ Shape = tuple[Dim, ...]
 ONE: Dim = (1, 0)
 
 
-class Value(NamedTuple):
+class Value:
     """What is known of a tensor: its shape, and for small constants the numbers in it.
 
     Making it takes `work` multiplications for a batch of BATCH, None for one per element, and
     `scratch` elements of memory meanwhile.
     """
 
-    shape: Shape
-    numbers: list[Dim] | None = None
-    constant: Tensor | None = None
-    work: int | None = None
-    scratch: int = 0
+    __slots__ = ("constant", "numbers", "scratch", "shape", "work")
+
+    def __init__(
+        self,
+        shape: Shape,
+        numbers: list[Dim] | None = None,
+        constant: Tensor | None = None,
+        work: int | None = None,
+        scratch: int = 0,
+    ) -> None:
+        self.shape = shape
+        self.numbers = numbers
+        self.constant = constant
+        self.work = work
+        self.scratch = scratch
 
 
-class Call(NamedTuple):
+class Call:
     """A node with what is known of its inputs; its accessors raise GraphError."""
 
-    node: Node
-    values: Sequence[Value | None]
+    __slots__ = ("node", "values")
+
+    def __init__(self, node: Node, values: Sequence[Value | None]) -> None:
+        self.node = node
+        self.values = values
 
     def optional(self, index: int) -> Value | None:
         """The input at `index`, None where it is left out."""
@@ -92,7 +103,11 @@ def size_of(dim: Dim) -> int:
 
 def elements(shape: Iterable[Dim]) -> int:
     """How many elements a tensor has for a batch of BATCH."""
-    return math.prod(size_of(dim) for dim in shape)
+    # A loop takes half the time of math.prod and a generator.
+    total = 1
+    for count, power in shape:
+        total *= int(count) * BATCH**power
+    return total
 
 
 def product(dims: Iterable[Dim]) -> Dim:

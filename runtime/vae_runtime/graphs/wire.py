@@ -56,13 +56,15 @@ def read_message(view: View, kinds: Mapping[int, int], repeated: frozenset[int])
             raise GraphError(f"field {number} has no business in a graph that computes on tensors")
         if kind != expected and not (kind == BYTES and number in repeated):
             raise GraphError(f"field {number} is of another type than {KIND_NAMES[expected]}")
-        value: Any
-        if kind == VARINT:
-            value, position = read_varint(view, position)
-        else:
-            size = 4
-            if kind == BYTES:
-                size, position = read_varint(view, position)
+        value: Any = 4
+        if kind != FIXED32:
+            # The number itself, or the size of what follows.
+            value = view[position] if position < end else 0x80
+            position += 1
+            if value >= 0x80:
+                value, position = read_varint(view, position - 1)
+        if kind != VARINT:
+            size = value
             if not 0 <= size <= end - position:
                 raise GraphError("damaged: a field reaches beyond the end of its message")
             value = view[position : position + size]
@@ -119,14 +121,6 @@ def floats(values: list[Any]) -> list[float]:
     if len(content) % 4:
         raise GraphError("a list of numbers is cut off")
     return list(struct.unpack(f"<{len(content) // 4}f", content))
-
-
-def text(view: View) -> str:
-    """A string. Raises GraphError for what is no UTF-8."""
-    try:
-        return str(view, "utf-8")
-    except UnicodeDecodeError:
-        raise GraphError("a name in it is not UTF-8") from None
 
 
 def _require_few(count: int) -> None:

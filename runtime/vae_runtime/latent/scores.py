@@ -21,6 +21,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from vae_runtime.arguments import one_of
 from vae_runtime.arrays import Float32, Float64
 from vae_runtime.bundle import Likelihood
 from vae_runtime.latent.likelihood import highest_log_likelihood
@@ -37,8 +38,7 @@ def chosen_bound(bound: Bound | None, samples: int) -> Bound:
         raise ValueError(f"samples must be at least 1, not {samples}")
     if bound is None:
         return "elbo" if samples == 1 else "importance"
-    if bound not in BOUNDS:
-        raise ValueError(f"bound {bound!r} is not one of {', '.join(BOUNDS)}")
+    one_of(bound, "bound", BOUNDS)
     if bound != "importance" and samples > 1:
         raise ValueError(f'samples={samples} are for bound="importance", not for "{bound}"')
     return bound

@@ -2,7 +2,7 @@
 
 BIN = .venv/bin
 
-.PHONY: setup test test-fast lint format types bench model bundles api docs-picture ci
+.PHONY: setup test test-slow sbom test-fast lint format types bench model bundles api docs-picture ci
 
 setup:
 	python3 -m venv .venv
@@ -10,6 +10,9 @@ setup:
 
 test:
 	$(BIN)/pytest -n 2 --dist loadfile
+
+test-slow:
+	$(BIN)/pytest -n 2 -m "slow and not install"
 
 test-fast:
 	$(BIN)/pytest -q tests/runtime

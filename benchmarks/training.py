@@ -123,22 +123,23 @@ def _multiplications(trainer: Trainer) -> int:
 
 
 def _images_per_second(trainers: dict[str, Trainer], steps: int) -> dict[str, float]:
-    """Medians over turns of twenty steps, the trainers one after the other."""
+    """Medians over turns of some steps, the trainers one after the other."""
+    steps_per_turn = min(STEPS_PER_TURN, steps)
     for trainer in trainers.values():
         # The first turn compiles and warms up.
-        _time_one_turn(trainer)
+        _time_one_turn(trainer, steps_per_turn)
     turns: dict[str, list[float]] = {name: [] for name in trainers}
     for _ in range(max(1, steps // STEPS_PER_TURN)):
         for name, trainer in trainers.items():
-            turns[name].append(_time_one_turn(trainer))
+            turns[name].append(_time_one_turn(trainer, steps_per_turn))
     return {name: float(np.median(speeds)) for name, speeds in turns.items()}
 
 
-def _time_one_turn(trainer: Trainer) -> float:
-    """Images per second of the next twenty steps, fewer where the epoch ends before."""
+def _time_one_turn(trainer: Trainer, steps: int) -> float:
+    """Images per second of the next steps, fewer where the epoch ends before."""
     first = trainer.position.step
     began = time.perf_counter()
-    finished_epoch = trainer.run_epoch(StopAfter(STEPS_PER_TURN))
+    finished_epoch = trainer.run_epoch(StopAfter(steps))
     elapsed = time.perf_counter() - began
     last = trainer.steps_per_epoch if finished_epoch else trainer.position.step
     return (last - first) * trainer.config.batch_size / elapsed

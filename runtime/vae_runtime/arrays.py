@@ -13,7 +13,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 UInt8 = NDArray[np.uint8]
 Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 ImageShape = tuple[int, int, int]
 """(C, H, W)."""

@@ -36,7 +36,9 @@ def run(command: click.Command, name: str) -> NoReturn:
         _fail(f"{error.format_message()} (see {where} --help)", EXIT_USAGE)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
+        # Some press Ctrl-C again; what is left to do is quickly done.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         _fail("interrupted", EXIT_INTERRUPTED)
     except VAEError as error:
         _fail(str(error), EXIT_FAILED)

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,10 +37,13 @@ def run(module: str, *arguments: object) -> str:
     ],
 )
 def test_every_command_explains_itself(module: str) -> None:
-    shown = run(module, "--help")
-    assert f"Example: python -m {module} " in shown
+    start = import_module(module if "." in module else f"{module}.__main__")
+    shown = CliRunner().invoke(start.main, ["--help"])
+    assert shown.exit_code == 0
+    assert f"Example: python -m {module} " in shown.output
 
 
+@pytest.mark.slow
 def test_recipes_with_trainers_of_their_own_train(sample_folder: Path) -> None:
     recipes = ("weights averaged", "KL warm-up", "importance-weighted objective, K = 3")
     options = ["--data", sample_folder, "--limit", 100, "--epochs", 1, "--jobs", 1]
@@ -48,6 +53,7 @@ def test_recipes_with_trainers_of_their_own_train(sample_folder: Path) -> None:
     assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {recipe}" for recipe in recipes]
 
 
+@pytest.mark.slow
 def test_what_the_decoder_allows_is_printed(sample_folder: Path) -> None:
     other = ROOT / "examples" / "pictures"
     options = ["--data", sample_folder, "-n", 12, "--seconds", 0.1, "--other", other]
@@ -58,7 +64,7 @@ def test_what_the_decoder_allows_is_printed(sample_folder: Path) -> None:
 
 @pytest.mark.slow
 def test_training_is_timed() -> None:
-    options = ["--preset", "quick", "--steps", 20, "--threads", 1, "--no-compile"]
+    options = ["--preset", "quick", "--steps", 2, "--threads", 1, "--no-compile"]
     lines = run("benchmarks.training", *options).splitlines()
     assert lines[-1].startswith("| quick | ")
     assert lines[-1].endswith(" | – |")

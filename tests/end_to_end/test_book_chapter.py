@@ -107,8 +107,8 @@ def test_the_notebook_can_train_the_books_model(
     (tmp_path / "tests").symlink_to(EXAMPLES.parent / "tests")
     names: dict[str, Any] = {}
     wishes = {
-        "epochs = 0": "epochs = 2",
-        "limit = None": "limit = 300",
+        "epochs = 0": "epochs = 1",
+        "limit = None": "limit = 100",
         '"mnist", limit': f'"{sample_folder}", limit',
     }
     shown = run_cells(notebook, names, wishes)

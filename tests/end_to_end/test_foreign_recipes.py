@@ -72,6 +72,7 @@ def assert_bundle_runs(folder: Path, name: str) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_plain_and_pickled_modules_and_python(tmp_path: Path) -> None:
     python = Path(sys.executable)
     printed = run_recipe("A plain nn.Module", tmp_path, python)

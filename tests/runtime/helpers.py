@@ -1,11 +1,15 @@
 """What several tests of the runtime use."""
 
 import subprocess
+import threading
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 DATA = Path(__file__).parent / "data"
+# Seconds, for what takes microseconds on an idle machine.
+PATIENCE = 20
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -15,3 +19,15 @@ def zipped(folder: Path, file: Path, compression: int = zipfile.ZIP_STORED) -> P
         for path in sorted(folder.iterdir()):
             archive.write(path, path.name)
     return file
+
+
+def threads_alive() -> int:
+    """The threads of this process that belong to the runtime."""
+    return sum(thread.name == "vae-run" for thread in threading.enumerate())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    ends = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.001)

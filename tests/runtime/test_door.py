@@ -105,7 +105,6 @@ def promised_graph(bundle: Path) -> Path:
     return manifest_of(bundle, json.dumps(manifest))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind_and_name",
     [

@@ -33,14 +33,7 @@ def finished(
     command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
     """A process that has ended as it should."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        env=os.environ | (environment or {}),
-    )
+    done = _run(command, folder, environment, None)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -53,7 +46,20 @@ def failed(
     before_start: Callable[[], None] | None = None,
 ) -> str:
     """The one line that a process ends with, which must fail."""
-    done = subprocess.run(
+    done = _run(command, folder, environment, before_start)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def _run(
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str] | None,
+    before_start: Callable[[], None] | None,
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
         command,
         cwd=folder,
         capture_output=True,
@@ -62,7 +68,3 @@ def failed(
         env=os.environ | (environment or {}),
         preexec_fn=before_start,
     )
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.startswith("Error: ")
-    assert done.stderr.count("\n") == 1
-    return done.stderr

@@ -28,7 +28,7 @@ MAX_FILE_BYTES = 1 << 20
 def test_ctrl_c_saves_and_what_it_says_resumes_to_the_bytes_of_an_uninterrupted_run(
     sample_folder: Path, tmp_path: Path
 ) -> None:
-    command = [*TRAIN, "--data", str(sample_folder), "--epochs", "3", "--limit", "200"]
+    command = [*TRAIN, "--data", str(sample_folder), "--epochs", "3", "--limit", "60"]
     command += ["--batch-size", "20", "--beta", "2", "--seed", "5", "--threads", "1", "-o"]
     finished([*command, "whole run"], tmp_path)
     process = started([*command, "in pieces"], tmp_path, "epoch 1/3")

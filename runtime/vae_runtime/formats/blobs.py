@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from vae_runtime.arrays import Mask
+
 Labels = NDArray[np.intp]
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from vae_runtime.arrays import Float32, to_uint8
-from vae_runtime.formats.blobs import Labels, Mask, connected_parts
+from vae_runtime.arrays import Float32, Mask, to_uint8
+from vae_runtime.formats.blobs import Labels, connected_parts
 from vae_runtime.formats.morphology import closed, dilated
 
 # Pixels along the longer side: of the picture that is searched, and of the smaller copies of it

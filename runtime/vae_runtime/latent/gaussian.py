@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vae_runtime.arrays import Bool, Float64, Int64
+from vae_runtime.arrays import Float64, Int64, Mask
 from vae_runtime.bundle import Component
 from vae_runtime.errors import BundleError
 
@@ -27,7 +27,7 @@ class Gaussians(NamedTuple):
         """Those of some rows."""
         return Gaussians(self.z_mean[rows], self.z_log_var[rows])
 
-    def where(self, chosen: Bool, other: Gaussians) -> Gaussians:
+    def where(self, chosen: Mask, other: Gaussians) -> Gaussians:
         """These where `chosen` (N,) is true, `other` elsewhere."""
         column = chosen[:, None]
         return Gaussians(

@@ -7,17 +7,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.runtime.helpers import threads_alive, wait_until
 
 import vae_runtime
 from vae_runtime.engine.session import BundleGraph
 from vae_runtime.engine.workers import Workers
-
-PATIENCE = 20  # seconds, for what takes microseconds on an idle machine
 
 
 @pytest.fixture
@@ -25,17 +24,6 @@ def workers() -> Iterator[Workers]:
     one = Workers(1)
     yield one
     one.close()
-
-
-def alive() -> int:
-    return sum(thread.name == "vae-run" for thread in threading.enumerate())
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.001)
 
 
 def test_a_caller_goes_on_alone_where_the_system_gives_no_thread(
@@ -71,7 +59,7 @@ def test_after_a_failed_chunk_nothing_runs_any_more_and_nothing_is_kept(
             running.pop()
 
     gc.collect()
-    before = alive()
+    before = threads_alive()
     vae = vae_runtime.load(provider="cpu", threads=3)
     with monkeypatch.context() as patch:
         patch.setattr(BundleGraph, "_run", failing)
@@ -82,7 +70,7 @@ def test_after_a_failed_chunk_nothing_runs_any_more_and_nothing_is_kept(
     assert vae.sample(40, seed=0).shape == (40, 1, 28, 28)
     del vae
     gc.collect()
-    wait_until(lambda: alive() <= before)
+    wait_until(lambda: threads_alive() <= before)
 
 
 def test_the_program_ends_with_idle_threads_and_an_open_model(tmp_path: Path) -> None:

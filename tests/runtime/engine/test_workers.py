@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from tests.runtime.helpers import PATIENCE, threads_alive, wait_until
 
 from vae_runtime.engine.workers import Task, Workers
-
-PATIENCE = 20  # seconds, for what takes microseconds on an idle machine
 
 
 @pytest.fixture
@@ -19,17 +17,6 @@ def workers() -> Iterator[Workers]:
     one = Workers(1)
     yield one
     one.close()
-
-
-def alive() -> int:
-    return sum(thread.name == "vae-run" for thread in threading.enumerate())
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.001)
 
 
 def run_to_its_end(workers: Workers, function: Callable[[], None]) -> Task:
@@ -88,9 +75,9 @@ def test_an_error_stays_with_its_task_and_the_thread_goes_on(workers: Workers) -
 
 def test_threads_begin_with_the_first_task_and_end_with_their_owner() -> None:
     gc.collect()
-    before, gate = alive(), threading.Event()
+    before, gate = threads_alive(), threading.Event()
     workers = Workers(3)
-    assert alive() == before
+    assert threads_alive() == before
 
     def wait_at_gate() -> None:
         gate.wait(PATIENCE)
@@ -98,9 +85,9 @@ def test_threads_begin_with_the_first_task_and_end_with_their_owner() -> None:
     tasks = [Task(wait_at_gate) for _ in range(5)]
     for task in tasks:
         workers.start(task)
-    assert alive() == before + 3
+    assert threads_alive() == before + 3
     gate.set()
     for task in tasks:
         task.wait()
     del workers
-    wait_until(lambda: alive() <= before)
+    wait_until(lambda: threads_alive() <= before)

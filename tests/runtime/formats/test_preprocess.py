@@ -71,7 +71,7 @@ def test_mnist_fit_centers_the_ink_and_scales_it_to_twenty_pixels() -> None:
 
 def test_mnist_fit_reproduces_mnist(test_images: np.ndarray) -> None:
     correlations = []
-    for digit in test_images:
+    for digit in test_images[:100]:
         enlarged = Image.fromarray(digit).resize((280, 280), Image.Resampling.BICUBIC)
         image = prepare(enlarged, GRAY, Preprocess("mnist"))[0]
         correlations.append(np.corrcoef(image.ravel(), digit.ravel())[0, 1])

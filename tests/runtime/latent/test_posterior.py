@@ -92,14 +92,14 @@ def test_an_image_alone_has_the_latents_that_it_has_among_others(
 def test_threads_and_a_second_run_give_the_same_bytes(
     digits: vae_runtime.VAE, test_images: np.ndarray
 ) -> None:
-    images = test_images[:40]
+    images = test_images[:20]
     first = digits.encode(images, inference="refined")[0].tobytes()
-    for threads in (1, 2, 3):
+    for threads in (1, 3):
         with vae_runtime.load(threads=threads) as vae:
             assert vae.encode(images, inference="refined")[0].tobytes() == first
-    with vae_runtime.load() as vae, ThreadPoolExecutor(4) as pool:
+    with vae_runtime.load() as vae, ThreadPoolExecutor(2) as pool:
         # All of them find no table yet.
-        results = pool.map(lambda _: vae.encode(images, inference="refined")[0].tobytes(), range(4))
+        results = pool.map(lambda _: vae.encode(images, inference="refined")[0].tobytes(), range(2))
         assert set(results) == {first}
 
 

@@ -24,7 +24,7 @@ from vae_runtime.cli.options import (
 )
 from vae_runtime.cli.output import write_text
 from vae_runtime.latent.novelty import Yardstick, yardstick
-from vae_runtime.latent.scores import BOUNDS, Bound, relative_scores
+from vae_runtime.latent.scores import BOUNDS, Bound, chosen_bound, relative_scores
 
 EXIT_ANOMALY = 3
 DECIMALS = 4
@@ -102,31 +102,35 @@ def command(
     require_suffix(output, ".json" if as_json else ".csv")
     if fails_on_anomaly and threshold is None:
         raise click.UsageError("--check needs a --threshold")
-    if bound not in (None, "importance") and samples > 1:
-        raise click.UsageError("--samples are for --bound importance")
+    try:
+        chosen_bound(bound, samples)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     vae = model.load()
     limit = None if threshold is None else _limit(threshold, yardstick(vae.variant), relative)
     rows: list[Row] = []
     reader = images.open_images(vae)
     for names, chunk in reader.chunks():
         scores = vae.score(chunk, samples=samples, seed=seed, bound=bound)
-        judged = relative_scores(scores, chunk, vae.bundle.likelihood)
+        judged = scores
+        if relative or (limit and limit.is_relative):
+            judged = relative_scores(scores, chunk, vae.bundle.likelihood)
         shown = judged if relative else scores
-        for name, score, relative_score in zip(names, shown, judged, strict=True):
-            rows.append(_row(name, float(score), float(relative_score), limit))
+        for name, score, judged_score in zip(names, shown, judged, strict=True):
+            rows.append(_row(name, float(score), float(judged_score), limit))
     write_text(_json_text(rows) if as_json else _csv_text(rows), output)
     if fails_on_anomaly and any(row["anomaly"] for row in rows):
         return EXIT_ANOMALY
     return reader.exit_status
 
 
-def _row(name: str, score: float, relative_score: float, limit: Limit | None) -> Row:
+def _row(name: str, score: float, judged: float, limit: Limit | None) -> Row:
+    """A line of output; `judged` is the score of the kind that the limit is one of."""
     row: Row = {"name": name, "score": round(score, DECIMALS)}
     if limit is None:
         return row
     if limit.is_relative:
-        row["relative"] = round(relative_score, DECIMALS)
-    judged = relative_score if limit.is_relative else score
+        row["relative"] = round(judged, DECIMALS)
     row["anomaly"] = judged < limit.nats
     return row
 

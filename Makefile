@@ -43,6 +43,11 @@ bundles:
 api:
 	$(BIN)/pdoc -o build/api vae_runtime.vae vae_runtime.errors vae_runtime.bundle vae_runtime.formats.files vae_runtime.formats.images vae_runtime.formats.latents vae_runtime.formats.npy vae_runtime.formats.pictures vae_runtime.formats.png vae_runtime.formats.sheets vae_train.config vae_train.data vae_train.loop vae_export.api
 
+# What an installation brings along, as CycloneDX.
+sbom:
+	mkdir -p build
+	$(BIN)/cyclonedx-py environment $(BIN)/python --output-format JSON --output-reproducible -o build/sbom.json
+
 docs-picture:
 	$(BIN)/vae-run grid -o docs/grid.png
 

@@ -19,7 +19,7 @@ import vae_runtime
 from vae_export.cli import command as export_command
 from vae_runtime.cli.commands.encode import command as encode_command
 from vae_runtime.errors import VAEError
-from vae_train.checkpoint import load_checkpoint
+from vae_train.checkpoint import load_checkpoint, load_contents
 from vae_train.cli import train_command
 
 SAMPLE = Path(__file__).parents[1] / "data" / "mnist"
@@ -28,7 +28,14 @@ FAILED = 1
 
 
 def train(folder: Path) -> None:
-    options = ["--data", SAMPLE, "--limit", 30, "--epochs", 2, "--force", "-o", folder / "run"]
+    """A run of two epochs; where there is one, whole or killed, two epochs more of it."""
+    run = folder / "run"
+    options: list[object] = ["--data", SAMPLE, "--limit", 30]
+    epochs = 2
+    if (run / "model.pt").exists():
+        options = ["--resume"]
+        epochs += load_contents(run / "model.pt")["position"]["epoch"]
+    options += ["--epochs", epochs, "-o", run]
     train_command.main(list(map(str, options)), standalone_mode=False)
 
 

@@ -15,14 +15,23 @@ from tests.crashes.writers import READY, WRITERS
 
 import vae_runtime
 from vae_runtime import VAEError
+from vae_runtime.formats.latents import read_latents
 
 ROOT = Path(__file__).parents[2]
 MAX_SECONDS = 0.05
+PIXELS = 784
+TARGETS = {
+    "bundle": "b.vae",
+    "array": "a.npy",
+    "picture": "p.png",
+    "folder": "f",
+    "zip": "z.npz",
+}
 
 
 def kill_once(kind: str, folder: Path, rng: Random) -> list[str]:
     """The defects after one kill -9."""
-    target = folder / {"bundle": "b.vae", "array": "a.npy", "picture": "p.png"}.get(kind, "f")
+    target = folder / TARGETS[kind]
     command = [sys.executable, "-m", "tests.crashes.writers", kind, str(target)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -49,6 +58,9 @@ def _defects_of(kind: str, target: Path) -> list[str]:
         elif kind == "array":
             if np.load(target).shape[0] not in (32, 64):
                 return ["half an array"]
+        elif kind == "zip":
+            if len(read_latents(target, PIXELS)) not in (32, 64):
+                return ["half the latents"]
         elif kind == "picture":
             Image.open(target).load()
         elif target.exists() and len(list(target.iterdir())) != 8:

@@ -76,10 +76,10 @@ def test_a_second_ctrl_c_is_clean_too(
     assert [name for name in os.listdir(tmp_path) if not name.startswith(".")] == []
 
 
-@pytest.mark.parametrize("kind", ["npy", "csv"])
+@pytest.mark.parametrize("kind", ["png", "csv"])
 def test_a_pipe_that_closes_ends_in_no_traceback(kind: str, tmp_path: Path) -> None:
     command = {
-        "npy": "sample -n 20000 --seed 0 -o -",
+        "png": "sample -n 1000 --seed 0 -o -",
         "csv": f"encode {Path(__file__).parents[1] / 'data/mnist/t10k-images-idx3-ubyte.gz'}",
     }[kind]
     line = f"{' '.join(VAE_RUN)} {command} | head -c 10 >first; exit ${{PIPESTATUS[0]}}"

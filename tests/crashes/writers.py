@@ -18,6 +18,7 @@ from tests.runtime.helpers import DATA
 
 from vae_runtime.bundle import is_bundle
 from vae_runtime.formats.files import atomic_file, atomic_folder, replacing_folder
+from vae_runtime.formats.latents import Latents, latents_bytes
 from vae_runtime.formats.npy import write_npy
 from vae_runtime.formats.png import save_png
 from vae_runtime.formats.sheets import Pixels, sheet
@@ -52,11 +53,20 @@ def write_folder(target: Path, version: int) -> None:
             save_png(Pixels(sheet(image)), folder / f"{i}.png")
 
 
+def write_zip(target: Path, version: int) -> None:
+    rows = 32 + 32 * version
+    z = IMAGES.reshape(len(IMAGES), -1)[:rows]
+    latents = Latents(tuple(map(str, range(rows))), z, -z)
+    with atomic_file(target) as temporary:
+        temporary.write_bytes(latents_bytes(latents, "npz"))
+
+
 WRITERS: dict[str, Callable[[Path, int], None]] = {
     "bundle": write_bundle,
     "array": write_array,
     "picture": write_picture,
     "folder": write_folder,
+    "zip": write_zip,
 }
 
 

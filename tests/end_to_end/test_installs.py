@@ -1,9 +1,11 @@
 """What pip installs: the wheel and what it asks for, and the GPU recipe of docs/runtime.md."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable
 from email import message_from_bytes
@@ -82,24 +84,57 @@ def test_the_wheel_holds_nothing_but_its_packages(wheel: Path) -> None:
             assert Path(name).suffix in KINDS, name
 
 
+def built(kind: str, source: Path, folder: Path) -> Path:
+    """A "wheel" or an "sdist" of a folder, as of BUILT_AT."""
+    build = [sys.executable, "-m", "build", "-q", f"--{kind}", "-o", str(folder), str(source)]
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": BUILT_AT}
+    subprocess.run(build, check=True, timeout=300, env=environment)
+    (path,) = folder.iterdir()
+    return path
+
+
 def test_two_builds_give_the_same_bytes(tmp_path: Path) -> None:
     wheels = []
     for name in ("first", "second"):
-        build = [
-            sys.executable,
-            "-m",
-            "build",
-            "-q",
-            "--wheel",
-            "-o",
-            str(tmp_path / name),
-            str(ROOT),
-        ]
-        environment = {**os.environ, "SOURCE_DATE_EPOCH": BUILT_AT}
-        subprocess.run(build, check=True, timeout=300, env=environment)
-        (path,) = (tmp_path / name).glob("*.whl")
-        wheels.append(path.read_bytes())
+        wheels.append(built("wheel", ROOT, tmp_path / name).read_bytes())
     assert wheels[0] == wheels[1]
+
+
+def test_the_source_distribution_gives_the_same_wheel(tmp_path: Path) -> None:
+    archive = built("sdist", ROOT, tmp_path / "sdist")
+    assert archive.stat().st_size <= MAX_WHEEL_BYTES
+    with tarfile.open(archive) as members:
+        names = [name.partition("/")[2] for name in members.getnames()]
+        members.extractall(tmp_path / "source", filter="data")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "runtime/vae_runtime/vae.py"):
+        assert name in names
+    assert [name for name in names if name.startswith((".", "runs", "build", "dist"))] == []
+    (source,) = (tmp_path / "source").iterdir()
+    again = members_of(built("wheel", source, tmp_path / "again"))
+    assert again == members_of(built("wheel", ROOT, tmp_path / "wheel"))
+
+
+def members_of(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_bill_of_materials_names_what_the_runtime_brings(
+    wheel: Path, environment: Environment, tmp_path: Path
+) -> None:
+    assert environment("pip", "install", wheel).returncode == 0
+    makefile = (ROOT / "Makefile").read_text()
+    (command,) = re.findall(r"^\t\$\(BIN\)/(cyclonedx-py .*)$", makefile, re.M)
+    _, *arguments = command.replace("$(BIN)", str(tmp_path / "env" / "bin")).split()
+    arguments[arguments.index("-o") + 1] = str(tmp_path / "sbom.json")
+    done = subprocess.run(
+        [sys.executable, "-m", "cyclonedx_py", *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    bill = json.loads((tmp_path / "sbom.json").read_text())
+    named = {component["name"].lower() for component in bill["components"]}
+    assert {"vae-edge", "onnxruntime", "numpy", "pillow", "click"} <= named
+    assert not named & {"torch", "onnx"}
 
 
 def test_the_gpu_recipe_installs_upgrades_and_tells_what_is_wrong(

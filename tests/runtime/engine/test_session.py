@@ -15,6 +15,7 @@ import pytest
 from tests.runtime.helpers import threads_alive, wait_until
 
 import vae_runtime
+from vae_runtime.engine.providers import Provider
 from vae_runtime.engine.session import BundleGraph
 from vae_runtime.engine.workers import Workers
 
@@ -82,3 +83,21 @@ def test_the_program_ends_with_idle_threads_and_an_open_model(tmp_path: Path) ->
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "64\n", "")
+
+
+@pytest.mark.parametrize(
+    ("shape", "provider", "chunk"),
+    [
+        ((1, 28, 28), "CUDAExecutionProvider", 1024),
+        ((3, 512, 512), "CUDAExecutionProvider", 5),
+        ((3, 4096, 4096), "CUDAExecutionProvider", 1),
+        ((3, 512, 512), "CPUExecutionProvider", 16),
+    ],
+)
+def test_large_images_come_to_an_accelerator_in_smaller_chunks(
+    tiny: vae_runtime.VAE, shape: tuple[int, ...], provider: str, chunk: int
+) -> None:
+    file = tiny.variant.decoder
+    shapes = {"z": (2,)}, {"image": shape}
+    graph = BundleGraph(tiny.storage, file, *shapes, Provider(provider), threads=1)
+    assert graph._chunk(10_000) == chunk

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import vae_runtime
 from vae_export import export_bundle, export_checkpoint
+from vae_runtime.bundle import Bundle
 from vae_runtime.errors import VAEError
 from vae_train.checkpoint import load_checkpoint
 
@@ -36,8 +37,17 @@ def test_score_quantiles_are_the_runtimes_own_scores(checkpoint: Path, exported:
             assert value == pytest.approx(np.quantile(scores, float(quantile)), abs=1e-3)
 
 
-def test_every_variant_is_scored_with_its_own_graphs(checkpoint: Path, tmp_path: Path) -> None:
-    target, bundle = export_checkpoint(checkpoint, tmp_path / "b.vae", precisions=["int8"])
+@pytest.fixture(scope="module")
+def quantized(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle]:
+    """The bundle of `checkpoint` with int8."""
+    target = tmp_path_factory.mktemp("quantized") / "small.vae"
+    return export_checkpoint(checkpoint, target, precisions=["fp32", "int8"])
+
+
+def test_every_variant_is_scored_with_its_own_graphs(
+    checkpoint: Path, quantized: tuple[Path, Bundle]
+) -> None:
+    target, bundle = quantized
     images = load_checkpoint(checkpoint).heldout_images
     for variant in bundle.variants:
         with vae_runtime.VAE(target, "cpu", variant=variant.name) as vae:
@@ -48,10 +58,10 @@ def test_every_variant_is_scored_with_its_own_graphs(checkpoint: Path, tmp_path:
     assert changes["int8"] != 0
 
 
-def test_int8_stays_inside_the_budget_and_is_smaller(checkpoint: Path, tmp_path: Path) -> None:
-    target, bundle = export_checkpoint(
-        checkpoint, tmp_path / "small.vae", precisions=["fp32", "int8"]
-    )
+def test_int8_stays_inside_the_budget_and_is_smaller(
+    checkpoint: Path, quantized: tuple[Path, Bundle]
+) -> None:
+    target, bundle = quantized
     fp32 = bundle.variant_named("fp32")
     int8 = bundle.variant_named("int8")
     assert int8.elbo_change is not None

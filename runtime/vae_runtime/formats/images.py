@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 import os
 import struct
@@ -44,6 +45,9 @@ DAMAGED_IMAGE = (
     TypeError,
     LookupError,
 )
+# What Pillow logs about a damaged TIFF file belongs to a program's log. Where none is set up, it
+# would reach the screen.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 # What Image.open may try, the frequent ones first: of the others some start programs, such as
 # Ghostscript. A phone's MPO is found as a JPEG.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")

@@ -1,10 +1,12 @@
 """Images from files and folders."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.runtime.helpers import Run
 
 from vae_runtime.bundle import Preprocess
 from vae_runtime.errors import VAEError
@@ -65,3 +67,18 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
     np.save(tmp_path / "evil.npy", np.array([print], dtype=object), allow_pickle=True)
     with pytest.raises(VAEError, match="evil.npy: not a readable numpy file: damaged, or it holds"):
         list(read_images([tmp_path / "evil.npy"], GRAY, Preprocess()))
+
+
+def test_pillow_says_nothing_of_a_damaged_file(vae_run: Run, tmp_path: Path) -> None:
+    Image.new("RGB", (2, 2)).save(tmp_path / "x.tif")
+    content = bytearray((tmp_path / "x.tif").read_bytes())
+    # What says how many samples a pixel has: tag, type, count, value.
+    entry = struct.pack("<HHIH", 277, 3, 1, 3)
+    assert content.count(entry) == 1
+    place = content.index(entry)
+    content[place : place + len(entry)] = struct.pack("<HHIH", 277, 3, 1, 259)
+    (tmp_path / "x.tif").write_bytes(content)
+    done = vae_run("encode", "x.tif")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1

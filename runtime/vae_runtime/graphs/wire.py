@@ -42,8 +42,7 @@ def read_message(view: View, kinds: Mapping[int, int], repeated: frozenset[int])
         # Bytes are read in half the time that a view of them takes.
         view = bytes(view)
     message: Message = {}
-    position = 0
-    end = len(view)
+    position, end = 0, len(view)
     while position < end:
         tag = view[position]
         position += 1
@@ -64,11 +63,10 @@ def read_message(view: View, kinds: Mapping[int, int], repeated: frozenset[int])
             if value >= 0x80:
                 value, position = read_varint(view, position - 1)
         if kind != VARINT:
-            size = value
-            if not 0 <= size <= end - position:
+            if not 0 <= value <= end - position:
                 raise GraphError("damaged: a field reaches beyond the end of its message")
-            value = view[position : position + size]
-            position += size
+            position += value
+            value = view[position - value : position]
         if number not in message:
             message[number] = [value]
         else:

@@ -102,10 +102,8 @@ def command(
     require_suffix(output, ".json" if as_json else ".csv")
     if fails_on_anomaly and threshold is None:
         raise click.UsageError("--check needs a --threshold")
-    try:
-        chosen_bound(bound, samples)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
+    # Before a model is loaded; what is wrong is an error of usage.
+    chosen_bound(bound, samples)
     vae = model.load()
     limit = None if threshold is None else _limit(threshold, yardstick(vae.variant), relative)
     rows: list[Row] = []

@@ -40,6 +40,8 @@ def read_check(storage: BundleStorage, bundle: Bundle) -> dict[str, NDArray[Any]
             raise BundleError(f"{storage.where(CHECK_FILE)}: {reason}") from None
         if array.dtype != np.float32 or not np.isfinite(array).all():
             raise BundleError(f"{storage.where(CHECK_FILE)}: {name} holds no finite float32")
+        if not array.size:
+            raise BundleError(f"{storage.where(CHECK_FILE)}: {name} is empty")
         arrays[name] = array
     return arrays
 

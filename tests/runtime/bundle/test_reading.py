@@ -113,3 +113,14 @@ def test_the_hash_is_sha_256_whoever_computes_it(
         monkeypatch.setitem(sys.modules, name, None)  # as on a Python that was built without it
     for content in (b"", b"abc", bytes(range(256)) * 5000):
         assert describe_graph("encoder.onnx", content).sha256 == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["images", "latents", "z_mean", "decoded"])
+def test_an_empty_array_to_compare_with_is_refused(bundle: Path, name: str) -> None:
+    import numpy as np
+
+    stored = dict(np.load(bundle / "check.npz"))
+    stored[name] = stored[name][:0]
+    np.savez(bundle / "check.npz", **stored)
+    with pytest.raises(BundleError, match=f"{name} is empty"):
+        vae_runtime.load(bundle, provider="cpu").check()

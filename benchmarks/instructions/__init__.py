@@ -1,0 +1,1 @@
+"""Executed instructions in place of milliseconds: QEMU counts them, and they repeat."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,21 @@ def check_latents(z: Any, latent_dim: int) -> Float32:
     if not np.isfinite(result).all():
         raise ValueError("latents hold NaN or infinity")
     return result
+
+
+def check_latents_of_shape(z: Any, latent_shape: tuple[int, ...]) -> Float32:
+    """Latents (N, *latent_shape), flattened (N, D), or one of them -> (N, D) float32.
+
+    Raises what `check_latents` raises, and ValueError for small images of another shape.
+    """
+    if len(latent_shape) > 1 and np.ndim(z) > 2:
+        array = np.asarray(z)
+        if array.shape[-len(latent_shape) :] != latent_shape:
+            raise ValueError(
+                f"latents of shape {array.shape} don't end in the model's {latent_shape}"
+            )
+        z = array.reshape(-1, math.prod(latent_shape))
+    return check_latents(z, math.prod(latent_shape))
 
 
 def check_tiles(images: Any) -> Float32:

@@ -27,7 +27,14 @@ from vae_runtime.arguments import (
     whole_number,
     word,
 )
-from vae_runtime.arrays import Float32, Float64, check_images, check_latents, check_tiles
+from vae_runtime.arrays import (
+    Float32,
+    Float64,
+    check_images,
+    check_latents,
+    check_latents_of_shape,
+    check_tiles,
+)
 from vae_runtime.bundle import (
     Bundle,
     BundleSource,
@@ -376,7 +383,7 @@ class VAE:
         normal CDF of n points over `quantiles` (default 0.05 … 0.95, as in the book), or n points
         over `limits` in latent units; the other dimensions are `anchor` (D,), default zeros.
         """
-        self._require_vectors("grid")
+        self.require_vectors("grid")
         first, second = pair(axes, "axes")
         axes = (whole_number(first, "axes"), whole_number(second, "axes"))
         count = check_count(n)
@@ -387,6 +394,18 @@ class VAE:
         center = np.zeros(self.latent_dim) if anchor is None else self._one_latent(anchor)
         z = places.grid(points, points, axes, np.asarray(center, np.float64))
         return self.decode(z).reshape(count, count, *self.image_shape)
+
+    def require_vectors(self, what: str) -> None:
+        """Raise ValueError where latents are small images, which have no plane to show or walk in.
+
+        `what` is what needs one.
+        """
+        if self.bundle.has_spatial_latents:
+            shape = "×".join(map(str, self.latent_shape))
+            raise ValueError(
+                f"{self.path}: {what} needs latents that are vectors; this model's are {shape} "
+                "images: sample, interpolate and reconstruct take them"
+            )
 
     def interpolate(
         self, z_a: ArrayLike, z_b: ArrayLike, steps: int = 10, *, mode: places.PathMode = "linear"
@@ -578,24 +597,10 @@ class VAE:
             raise ValueError("a direction excludes labels to add and to remove")
         return self._one_latent(direction).astype(np.float64)
 
-    def _require_vectors(self, what: str) -> None:
-        """Raise ValueError where latents are small images, which have no plane to walk in."""
-        if self.bundle.has_spatial_latents:
-            shape = "×".join(map(str, self.latent_shape))
-            raise ValueError(
-                f"{self.path}: {what} needs latents that are vectors; this model's are {shape} "
-                "images: sample, interpolate and reconstruct take them"
-            )
-
     def _latents(self, z: ArrayLike) -> Float32:
         """Latents (N, D), (N, *latent_shape), or one of them -> (N, D) float32."""
-        if self.bundle.has_spatial_latents and np.ndim(z) > 2:
-            array = np.asarray(z)
-            if array.shape[-len(self.latent_shape) :] != self.latent_shape:
-                raise ValueError(
-                    f"latents of shape {array.shape} don't end in the model's {self.latent_shape}"
-                )
-            z = array.reshape(-1, self.latent_dim)
+        if self.bundle.has_spatial_latents:
+            return check_latents_of_shape(z, self.latent_shape)
         return check_latents(z, self.latent_dim)
 
     def _place(self, z_or_label: ArrayLike) -> Float64:

@@ -113,7 +113,7 @@ def _prepare_concepts(folder: Path) -> Case:
             text = '{"concept": [1' + "0" * 5000 + ", 0]}"
         content = text.encode("utf-8", "surrogatepass")
         path.write_bytes(content if rng.random() < 0.7 else spoiled_bytes(content, rng))
-        if read_concept(path, 2).shape != (2,):
+        if read_concept(path, (2,)).shape != (2,):
             raise WrongAnswerError("a direction of another shape")
 
     return case

@@ -144,9 +144,8 @@ class ImageReader:
         for chunk_names, images in self.chunks():
             z_mean, z_log_var = self.vae.encode(images, inference=inference)
             names += chunk_names
-            # Files hold latents flattened.
-            means.append(z_mean.reshape(len(z_mean), -1))
-            log_vars.append(z_log_var.reshape(len(z_log_var), -1))
+            means.append(z_mean)
+            log_vars.append(z_log_var)
         return Latents(tuple(names), np.concatenate(means), np.concatenate(log_vars))
 
     def _items(self) -> Iterator[NamedImage]:

@@ -1,7 +1,8 @@
 """Latent files: .npz, .csv, .json and .npy, written and read, never unpickled.
 
-.npz has `z_mean`, `z_log_var` (N, D) float32 and `name` (N,); CSV the header
-`name,z_mean_0,…,z_log_var_0,…`; JSON is a list of the same; .npy only z_mean.
+.npz has `z_mean`, `z_log_var` (N, *latent_shape) float32 and `name` (N,), where latent_shape is
+(D,) or (C, h, w); JSON is a list of the same; .npy only z_mean. CSV, which has nothing but columns,
+has the header `name,z_mean_0,…,z_log_var_0,…`: latents that are small images are flattened there.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from typing import BinaryIO, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vae_runtime.arrays import Float32, Float64, check_latents
+from vae_runtime.arrays import Float32, Float64, check_latents_of_shape
 from vae_runtime.door import (
     MAX_CSV_BYTES,
     MAX_JSON_BYTES,
@@ -48,7 +50,7 @@ LATENT_FORMATS: tuple[LatentFormat, ...] = get_args(LatentFormat)
 
 @dataclass(frozen=True)
 class Latents:
-    """z_mean and z_log_var (N, D) float32 and the N images' names."""
+    """z_mean and z_log_var (N, *latent_shape) float32 and the N images' names."""
 
     names: tuple[str, ...]
     z_mean: Float32
@@ -80,11 +82,13 @@ def latents_bytes(latents: Latents, kind: LatentFormat) -> bytes:
     return buffer.getvalue()
 
 
-def read_latents(path: Path, latent_dim: int) -> Float32:
-    """z_mean (N, latent_dim) float32 of a latent file of any format.
+def read_latents(path: Path, latent_shape: int | tuple[int, ...]) -> Float32:
+    """z_mean (N, *latent_shape) float32 of a latent file of any format.
 
-    Raises VAEError naming the file when it is missing, damaged, of another width, or holds NaN.
+    Flattened ones are taken too. Raises VAEError naming the file when it is missing, damaged, of
+    another shape, or holds NaN.
     """
+    shape = _as_tuple(latent_shape)
     kind = latent_format(path)
     if kind in TEXT_FORMATS and is_file(path) and path.stat().st_size > MAX_CSV_BYTES:
         raise VAEError(
@@ -92,30 +96,30 @@ def read_latents(path: Path, latent_dim: int) -> Float32:
         )
     try:
         if kind in ("npy", "npz"):
-            return _checked(
-                load_numpy(path, "z_mean", row=latent_dim, max_bytes=MAX_LATENT_BYTES), latent_dim
-            )
+            row = math.prod(shape)
+            stored = load_numpy(path, "z_mean", row=row, max_bytes=MAX_LATENT_BYTES)
+            return _checked(stored, shape)
         if kind == "csv":
             with open_file(path, MAX_CSV_BYTES) as file:
-                return _checked(_parse_csv(file), latent_dim)
-        return _checked(_parse_json(read_file(path, MAX_JSON_BYTES)), latent_dim)
+                return _checked(_parse_csv(file), shape)
+        return _checked(_parse_json(read_file(path, MAX_JSON_BYTES)), shape)
     except UNFIT as error:
         raise VAEError(f"{path}: not a latent file for this model: {error}") from None
 
 
-def read_latents_bytes(content: bytes, latent_dim: int) -> Float32:
-    """z_mean (N, latent_dim) of the content of a latent file, whose format is found out.
+def read_latents_bytes(content: bytes, latent_shape: int | tuple[int, ...]) -> Float32:
+    """z_mean (N, *latent_shape) of the content of a latent file, whose format is found out.
 
     Raises VAEError for anything else.
     """
+    shape = _as_tuple(latent_shape)
     try:
         if content.startswith(NUMPY_MAGICS):
-            return _checked(
-                load_numpy_bytes(content, "z_mean", latent_dim, MAX_LATENT_BYTES), latent_dim
-            )
+            row = math.prod(shape)
+            return _checked(load_numpy_bytes(content, "z_mean", row, MAX_LATENT_BYTES), shape)
         if content.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"["):
-            return _checked(_parse_json(content), latent_dim)
-        return _checked(_parse_csv(io.BytesIO(content)), latent_dim)
+            return _checked(_parse_json(content), shape)
+        return _checked(_parse_csv(io.BytesIO(content)), shape)
     except UNFIT as error:
         raise VAEError(f"the input: not a latent file for this model: {error}") from None
 
@@ -132,16 +136,17 @@ def latent_format(path: Path) -> LatentFormat:
 
 def _to_csv(latents: Latents) -> str:
     """CSV with 9 significant digits, which float32 survives."""
-    dimensions = range(latents.z_mean.shape[1])
+    count = len(latents.names)
+    z_means = latents.z_mean.reshape(count, -1) if count else latents.z_mean
+    z_log_vars = latents.z_log_var.reshape(count, -1) if count else latents.z_log_var
+    dimensions = range(math.prod(latents.z_mean.shape[1:]))
     header = ["name"]
     header += [f"z_mean_{i}" for i in dimensions]
     header += [f"z_log_var_{i}" for i in dimensions]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    for name, z_mean, z_log_var in zip(
-        latents.names, latents.z_mean, latents.z_log_var, strict=True
-    ):
+    for name, z_mean, z_log_var in zip(latents.names, z_means, z_log_vars, strict=True):
         numbers = [f"{value:.9g}" for value in (*z_mean, *z_log_var)]
         writer.writerow([name, *numbers])
     return text.getvalue()
@@ -156,11 +161,15 @@ def _to_json(latents: Latents) -> str:
     return json.dumps(rows, indent=1) + "\n"
 
 
-def _checked(rows: ArrayLike, latent_dim: int) -> Float32:
+def _as_tuple(latent_shape: int | tuple[int, ...]) -> tuple[int, ...]:
+    return latent_shape if isinstance(latent_shape, tuple) else (latent_shape,)
+
+
+def _checked(rows: ArrayLike, shape: tuple[int, ...]) -> Float32:
     latents = np.asarray(rows)
     if latents.size > MAX_LATENT_NUMBERS:
         raise ValueError(f"{latents.size} numbers, more than {MAX_LATENT_NUMBERS}")
-    return check_latents(latents, latent_dim)
+    return check_latents_of_shape(latents, shape).reshape(-1, *shape)
 
 
 def _parse_csv(file: BinaryIO) -> Float64:

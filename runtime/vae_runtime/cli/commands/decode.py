@@ -47,9 +47,9 @@ def command(
     vae = model.load()
     if latents == STDIN:
         content = read_limited(sys.stdin.buffer, MAX_LATENT_BYTES, "stdin")
-        z = read_latents_bytes(content, vae.latent_dim)
+        z = read_latents_bytes(content, vae.latent_shape)
     else:
-        z = read_latents(latents, vae.latent_dim)
+        z = read_latents(latents, vae.latent_shape)
     if not len(z):
         raise VAEError(f"{latents}: no latents in it")
     shape = (len(z), *vae.image_shape)

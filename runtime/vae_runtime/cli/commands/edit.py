@@ -61,7 +61,7 @@ def command(
     originals = reader.read_all()
     direction = None
     if concept:
-        direction = read_concept(concept, vae.latent_dim)
+        direction = read_concept(concept, vae.latent_shape)
     edited = vae.edit(
         originals,
         add=add,

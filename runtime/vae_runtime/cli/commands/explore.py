@@ -75,6 +75,7 @@ def command(
     is_default_port = context.get_parameter_source("port") == ParameterSource.DEFAULT
     spare_ports = SPARE_PORTS if is_default_port else 0
     vae = model.load()
+    vae.require_vectors("explore")
     vae.verify()
     with open_server(
         vae, host, port, allowed_hosts=allowed_hosts, spare_ports=spare_ports

@@ -99,15 +99,15 @@ def command(
 
 
 def _latents(vae: VAE, images: ImageOptions, inference: Inference) -> list[Float32]:
-    """The latents (D,) between which paths run."""
+    """The latents, each of latent_shape, between which paths run."""
     paths = images.images
-    if len(paths) == 1 and _holds_latents(paths[0], vae.latent_dim):
-        return list(read_latents(paths[0], vae.latent_dim))
+    if len(paths) == 1 and _holds_latents(paths[0], vae.latent_shape):
+        return list(read_latents(paths[0], vae.latent_shape))
     return list(images.open_images(vae).encode_all(inference).z_mean)
 
 
-def _holds_latents(path: Path, latent_dim: int) -> bool:
+def _holds_latents(path: Path, latent_shape: tuple[int, ...]) -> bool:
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return load_numpy(path, "z_mean", mapped=True).shape[1:] == (latent_dim,)
+        return load_numpy(path, "z_mean", mapped=True).shape[1:] == latent_shape
     return suffix in LATENT_SUFFIXES

@@ -57,6 +57,7 @@ def command(
     """
     require_suffix(output, ".png")
     vae = model.load()
+    vae.require_vectors("plot")
     if axes[0] == axes[1] or not all(0 <= axis < vae.latent_dim for axis in axes):
         last = vae.latent_dim - 1
         raise click.UsageError(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from vae_export.torch_modules import module_name
 from vae_runtime.arrays import Float32
 from vae_runtime.bundle import Likelihood, LikelihoodName
+from vae_train.continuous_bernoulli import mean_of_probabilities
 
 # Images that are reconstructed at once.
 CHUNK = 64
@@ -23,6 +25,22 @@ def check_likelihood(likelihood: Likelihood, channels: int) -> Likelihood:
             "vae_runtime.bundle.Likelihood('gaussian', (…,)), or images= to measure it on"
         )
     return likelihood
+
+
+class ContinuousBernoulliMean(nn.Module):
+    """A decoder that gives the mean of continuous Bernoulli pixels, as bundles hold it.
+
+    Such networks are trained to give the parameter λ, from which the mean is far off: 0.9 is the
+    mean for λ = 0.99995.
+    """
+
+    def __init__(self, decoder: nn.Module) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.exported_as = module_name(decoder)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return mean_of_probabilities(self.decoder(z))
 
 
 def find_likelihood(
@@ -56,6 +74,9 @@ def find_likelihood(
             Likelihood("gaussian", (0.0,) * channels),
             "likelihood: gaussian of variance 1 (images would tell it)",
         )
+    if asked == "continuous_bernoulli":
+        line = f"likelihood: {asked}, as given; the bundle's images are its mean"
+        return Likelihood(asked), line
     if asked is not None:
         return Likelihood(asked), f"likelihood: {asked}, as given"
     reason = "as its library says" if told else "nothing in the modules tells it"

@@ -47,6 +47,23 @@ def test_a_likelihood_is_told_given_or_measured(images: Float32) -> None:
         source_of_modules(modules, no_images, print)
 
 
+def test_a_continuous_bernoulli_decoder_gives_the_parameter_and_the_bundle_the_mean(
+    images: Float32,
+) -> None:
+    modules = dense_vae(SHAPE, 2)
+    description = Description(image_shape=SHAPE, likelihood="continuous_bernoulli", images=images)
+    lines: list[str] = []
+    source = source_of_modules(modules, description, lines.append)
+    assert source.likelihood == Likelihood("continuous_bernoulli")
+    assert any("the bundle's images are its mean" in line for line in lines)
+    z = torch.linspace(-2, 2, 10).reshape(5, 2)
+    with torch.no_grad():
+        parameter = modules[1](z)
+        mean = source.decoder(z)
+    expected = torch.distributions.ContinuousBernoulli(probs=parameter.double()).mean
+    torch.testing.assert_close(mean.double(), expected, atol=1e-5, rtol=0)
+
+
 def test_latents_of_another_size_than_said_are_named() -> None:
     description = Description(image_shape=SHAPE, latent_dim=3)
     with pytest.raises(VAEError, match="gives 2 latents, not 3"):

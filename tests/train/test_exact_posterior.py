@@ -33,7 +33,7 @@ def small_vae(latent_dim: int) -> VAE:
         nn.Unflatten(1, (1, SIDE, SIDE)),
     )
     encoder_body = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 8))
-    vae = VAE(Encoder(encoder_body, 8, latent_dim), Decoder(decoder_body), None)
+    vae = VAE(Encoder(encoder_body, 8, latent_dim), Decoder(decoder_body), "bernoulli", 1)
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for layer in (decoder_body[0], decoder_body[2]):

@@ -29,7 +29,7 @@ def test_the_losses_are_those_of_the_normal_distribution() -> None:
     image = torch.rand(1, 3, 4, 4)
     pixel_log_var = torch.tensor([-1.0, 0.0, 0.5])
     scale = (0.5 * pixel_log_var).exp().view(3, 1, 1)
-    loss = reconstruction_loss(logits, image, pixel_log_var)
+    loss = reconstruction_loss(logits, image, "gaussian", pixel_log_var)
     expected = torch.nn.functional.gaussian_nll_loss(
         logits.sigmoid(), image, scale.square().expand_as(image), full=True, reduction="sum"
     )

@@ -65,7 +65,8 @@ def evaluate_elbo(
         for _ in range(samples):
             epsilon = torch.randn(z_mean.shape, generator=rng).to(z_mean.device)
             logits = model.decoder.logits(sample(z_mean, log_var, epsilon))
-            total += reconstruction_loss(logits, batch, model.log_var).cpu()
+            loss = reconstruction_loss(logits, batch, model.likelihood, model.log_var)
+            total += loss.cpu()
         reconstruction.append(total.double().numpy() / samples)
         kl.append(kl_loss(z_mean, log_var).cpu().double().numpy())
     return Evaluation(np.concatenate(reconstruction), np.concatenate(kl))
@@ -100,7 +101,8 @@ def _log_weights(
         epsilon = torch.randn((count, z_mean.shape[1]), generator=rng).to(z_mean.device)
         z = sample(z_mean, log_var, epsilon)
         logits = model.decoder.logits(z)
-        log_p = -reconstruction_loss(logits, image.expand(count, -1, -1, -1), model.log_var)
+        repeated = image.expand(count, -1, -1, -1)
+        log_p = -reconstruction_loss(logits, repeated, model.likelihood, model.log_var)
         # log p(z) - log q(z | x); the constants of both cancel.
         log_ratio = 0.5 * (epsilon.square() + log_var - z.square()).sum(1)
         log_weights.append(log_p + log_ratio)
@@ -134,7 +136,7 @@ def evaluate_losses(
         share = processes.share(len(batch))
         epsilon = torch.randn((len(batch), latent_dim), generator=rng)[share].to(device)
         z_mean, z_log_var, logits = losses.outputs(batch[share], epsilon)
-        reconstruction = reconstruction_loss(logits, batch[share], model.log_var)
+        reconstruction = reconstruction_loss(logits, batch[share], model.likelihood, model.log_var)
         kl = kl_loss(z_mean, z_log_var)
         sampled_kl = kl_loss(z_mean, sampled_log_var(z_log_var, losses.sampling))
         for i, values in enumerate((reconstruction, kl, -reconstruction - sampled_kl)):

@@ -127,8 +127,10 @@ def require_exact(model: VAE) -> None:
     latent_dim = model.latent_dim
     if latent_dim > MAX_EXACT_LATENT_DIM:
         raise VAEError(f"exact log p(x) needs one or two latent dimensions, not {latent_dim}")
-    if model.log_var is not None:
-        raise VAEError("exact log p(x) needs the Bernoulli likelihood; this model's is Gaussian")
+    if model.likelihood != "bernoulli":
+        raise VAEError(
+            f"exact log p(x) needs the Bernoulli likelihood; this model's is {model.likelihood}"
+        )
 
 
 @torch.no_grad()
@@ -136,7 +138,7 @@ def exact_log_likelihood(model: VAE, images: UInt8, cells: int = EVALUATION_CELL
     """log p(x) of images (N, C, H, W) by the midpoint rule over `cells` cells, (N,) nats.
 
     Memory doesn't grow with the number of cells. Raises VAEError for more than two latent
-    dimensions and for the Gaussian likelihood.
+    dimensions and for other likelihoods than Bernoulli.
     """
     require_exact(model)
     latent_dim = model.latent_dim

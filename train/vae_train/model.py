@@ -26,6 +26,7 @@ from vae_runtime.bundle import LikelihoodName
 from vae_runtime.errors import VAEError
 from vae_train.cell_head import CellCodes, CellHead
 from vae_train.config import NetworksName
+from vae_train.continuous_bernoulli import mean_of_logits
 from vae_train.cpu_convolutions import LastConv, UpConv
 
 FIRST_LOG_VAR = -3.0
@@ -78,33 +79,42 @@ class CellEncoder(Encoder):
 class Decoder(nn.Module):
     """z (N, latent_dim) -> image (N, C, H, W) in [0, 1].
 
-    `logits` is the same before the sigmoid.
+    The image is the mean of p(image | z), `logits` what that is computed from: by the sigmoid, or
+    as that of a continuous Bernoulli distribution.
     """
 
     def __init__(self, body: nn.Sequential) -> None:
         super().__init__()
         self.body = body
+        self.mean: Callable[[Tensor], Tensor] = torch.sigmoid
 
     def logits(self, z: Tensor) -> Tensor:
         result: Tensor = self.body(z)
         return result
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.logits(z).sigmoid()
+        return self.mean(self.logits(z))
 
 
 class VAE(nn.Module):
     """An encoder and a decoder that share a latent space.
 
     Weights are Glorot-uniform at first, biases zero. `log_var` (C,) is the log variance of a
-    Gaussian likelihood, learned; None for Bernoulli.
+    Gaussian likelihood, learned; None for the others.
     """
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, log_var: nn.Parameter | None) -> None:
+    def __init__(
+        self, encoder: Encoder, decoder: Decoder, likelihood: LikelihoodName, channels: int
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.log_var = log_var
+        self.likelihood = likelihood
+        self.log_var: nn.Parameter | None = None
+        if likelihood == "gaussian":
+            self.log_var = nn.Parameter(torch.full((channels,), FIRST_LOG_VAR))
+        if likelihood == "continuous_bernoulli":
+            decoder.mean = mean_of_logits
         self.apply(_initialize)
 
     @property
@@ -147,10 +157,7 @@ def build_vae(
         # torch.manual_seed would seed CUDA as well.
         torch.default_generator.manual_seed(seed)
         encoder, decoder = kind.build(image_shape, latent_dim, halved)
-        log_var = None
-        if likelihood == "gaussian":
-            log_var = nn.Parameter(torch.full((image_shape[0],), FIRST_LOG_VAR))
-        return VAE(encoder, decoder, log_var)
+        return VAE(encoder, decoder, likelihood, channels=image_shape[0])
 
 
 def require_size(image_shape: ImageShape, networks: NetworksName) -> None:

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from vae_runtime.bundle import LikelihoodName
 from vae_train.config import Sampling
+from vae_train.continuous_bernoulli import log_normalizer
 from vae_train.model import VAE
 
 
@@ -27,11 +29,19 @@ def sample(z_mean: Tensor, log_var: Tensor, epsilon: Tensor) -> Tensor:
     return z_mean + (0.5 * log_var).exp() * epsilon
 
 
-def reconstruction_loss(logits: Tensor, images: Tensor, log_var: Tensor | None = None) -> Tensor:
+def reconstruction_loss(
+    logits: Tensor,
+    images: Tensor,
+    likelihood: LikelihoodName = "bernoulli",
+    log_var: Tensor | None = None,
+) -> Tensor:
     """-log p(image | z) summed over pixels, (N,); images (N, C, H, W) in [0, 1].
 
-    Binary cross-entropy, or with `log_var` (C,) the Gaussian around sigmoid(logits).
+    Binary cross-entropy, the same as a density, or with `log_var` (C,) the Gaussian around
+    sigmoid(logits).
     """
+    if likelihood == "continuous_bernoulli":
+        return (log_normalizer(logits) - images * logits).flatten(1).sum(1)
     if log_var is None:
         pixels = binary_cross_entropy_with_logits(logits, images, reduction="none")
         return pixels.flatten(1).sum(1)
@@ -66,7 +76,8 @@ class Losses(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         seen = images if noise is None else images + noise
         z_mean, z_log_var, logits = self.outputs(seen, epsilon)
-        reconstruction = reconstruction_loss(logits, images, self.vae.log_var)
+        vae = self.vae
+        reconstruction = reconstruction_loss(logits, images, vae.likelihood, vae.log_var)
         return reconstruction, kl_loss(z_mean, z_log_var)
 
     def outputs(self, images: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from vae_runtime.errors import BundleError
 
 Fit = Literal["contain", "stretch", "crop", "mnist"]
-LikelihoodName = Literal["bernoulli", "gaussian"]
+LikelihoodName = Literal["bernoulli", "continuous_bernoulli", "gaussian"]
 GraphPrecision = Literal["fp32", "int8"]
 FITS: tuple[Fit, ...] = get_args(Fit)
 LIKELIHOODS: tuple[LikelihoodName, ...] = get_args(LikelihoodName)
@@ -109,9 +109,10 @@ class Label:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """p(x | z): "bernoulli", or "gaussian" with the log variance of each channel.
+    """p(x | z), whose mean the decoder gives.
 
-    Raises ValueError for another name.
+    "bernoulli", "continuous_bernoulli", or "gaussian" with the log variance of each channel. Raises
+    ValueError for another name.
     """
 
     name: LikelihoodName = "bernoulli"

@@ -8,15 +8,18 @@ import numpy as np
 
 from vae_runtime.arrays import Float32, Float64
 from vae_runtime.bundle import Likelihood
+from vae_runtime.latent.continuous_bernoulli import log_normalizer, natural_of_mean
 
 # A float32 sigmoid reaches 0 and 1, whose logarithms are infinite; Keras clips here too.
 MIN_PROBABILITY = 1e-7
+# Of gray values of 8 bits.
+HALF_STEP = np.float32(0.5 / 255)
 
 
 class LinearForm(NamedTuple):
     """log p(x | z) at M latents as a function of the image, up to a term of the image alone.
 
-    Both likelihoods are exponential families: log p(x | z) = x · natural - log_partition + h(x),
+    All likelihoods are exponential families: log p(x | z) = x · natural - log_partition + h(x),
     with `natural` (M, P) float32 over P pixels and `log_partition` (M,) float64.
     """
 
@@ -31,6 +34,10 @@ def log_likelihood(images: Float32, decoded: Float32, likelihood: Likelihood) ->
     """
     if likelihood.name == "gaussian":
         return _log_gaussian_pixels(images, decoded, likelihood)
+    if likelihood.name == "continuous_bernoulli":
+        natural = natural_of_mean(decoded)
+        log_density: Float64 = (images * natural - log_normalizer(natural)).sum((2, 3, 4))
+        return log_density
     p = _clipped(decoded)
     terms = images * np.log(p) + (1 - images) * np.log1p(-p)
     log_p: Float64 = terms.sum((2, 3, 4), dtype=np.float64)
@@ -44,6 +51,9 @@ def linear_form(decoded: Float32, likelihood: Likelihood) -> LinearForm:
         weighted = decoded * _precision(likelihood)
         partition = 0.5 * (weighted * decoded).reshape(count, -1).sum(1, dtype=np.float64)
         return LinearForm(weighted.reshape(count, -1), partition)
+    if likelihood.name == "continuous_bernoulli":
+        exact = natural_of_mean(decoded).reshape(count, -1)
+        return LinearForm(exact.astype(np.float32), log_normalizer(exact).sum(1))
     p = _clipped(decoded).reshape(count, -1)
     log_rest = np.log1p(-p)
     return LinearForm(np.log(p) - log_rest, -log_rest.sum(1, dtype=np.float64))
@@ -52,10 +62,15 @@ def linear_form(decoded: Float32, likelihood: Likelihood) -> LinearForm:
 def highest_log_likelihood(images: Float32, likelihood: Likelihood) -> Float64:
     """What log p(x | z) of images (N, C, H, W) is where the decoder gives the image itself, (N,).
 
-    No decoder reaches more. Gray pixels cost the Bernoulli likelihood their entropy.
+    No decoder reaches more, but for the continuous Bernoulli's density, which has no bound at exact
+    black and white: half a step of 8 bits stands for it. Gray pixels cost the Bernoulli likelihood
+    their entropy.
     """
     pixels = images[:, None]
-    return log_likelihood(pixels, pixels, likelihood)[:, 0]
+    decoded = pixels
+    if likelihood.name == "continuous_bernoulli":
+        decoded = np.clip(pixels, HALF_STEP, 1 - HALF_STEP)
+    return log_likelihood(pixels, decoded, likelihood)[:, 0]
 
 
 def bound(

@@ -67,8 +67,14 @@ class PosteriorSearch:
     def exact(self, images: Float32) -> Float64:
         """log p(x) of images (N, C, H, W) by quadrature, (N,).
 
-        Raises ValueError for more than two latent dimensions.
+        Raises ValueError for more than two latent dimensions, and for the continuous Bernoulli, whose
+        posteriors are narrower than any cell where images are black.
         """
+        if self.likelihood.name == "continuous_bernoulli":
+            raise ValueError(
+                "exact log p(x) is for the bernoulli and the gaussian likelihood, this model has "
+                'continuous_bernoulli; bound="importance" comes near with many samples'
+            )
         if self.latent_dim > MAX_GRID_DIM:
             raise ValueError(
                 f"exact log p(x) needs one or two latent dimensions, this model has "

@@ -8,6 +8,8 @@ score sets it against what the image itself allows, without another network:
 - Bernoulli: the score less log p(x | z) of a decoder that gives the image itself,
   Σ x log x + (1 - x) log(1 - x). What is left is -KL(image || decoded) summed over pixels, and the
   latents' cost.
+- Continuous Bernoulli: the same with that density, of a decoder that comes as near to black and
+  white as half a step of 8 bits, for there it has no bound.
 - Gaussian: there the image itself costs the same for all images, so another yardstick is needed: a
   constant image. With R the squared error of the model in units of its variance, the latents' cost
   included, and B that of each channel's mean, the score is P/2 log(B / R) over P values. That is
@@ -59,7 +61,7 @@ def draws_of(images: Float32, samples: int, latent_dim: int, seed: int) -> Float
 def relative_scores(scores: Float64, images: Float32, likelihood: Likelihood) -> Float64:
     """Scores (N,) of images (N, C, H, W) against what the images allow, (N,) nats."""
     shortfall = highest_log_likelihood(images, likelihood) - scores
-    if likelihood.name == "bernoulli":
+    if likelihood.name != "gaussian":
         return -shortfall
     channels, height, width = images.shape[1:]
     pixels = height * width

@@ -8,7 +8,11 @@ from hypothesis import strategies as st
 from vae_runtime.bundle import Likelihood
 from vae_runtime.latent.likelihood import highest_log_likelihood, linear_form, log_likelihood
 
-LIKELIHOODS = [Likelihood(), Likelihood("gaussian", (-2.0, -3.0, -1.0))]
+LIKELIHOODS = [
+    Likelihood(),
+    Likelihood("continuous_bernoulli"),
+    Likelihood("gaussian", (-2.0, -3.0, -1.0)),
+]
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda likelihood: likelihood.name)
@@ -17,7 +21,7 @@ LIKELIHOODS = [Likelihood(), Likelihood("gaussian", (-2.0, -3.0, -1.0))]
 def test_the_matrix_product_says_what_the_sum_says(likelihood: Likelihood, seed: int) -> None:
     rng = np.random.default_rng(seed)
     images = rng.random((4, 3, 5, 6), np.float32)
-    decoded = rng.random((7, 3, 5, 6), np.float32)
+    decoded = rng.uniform(0.01, 0.99, (7, 3, 5, 6)).astype(np.float32)
     pairs = log_likelihood(images[:, None], np.repeat(decoded[None], 4, axis=0), likelihood)
     form = linear_form(decoded, likelihood)
     product = images.reshape(4, -1) @ form.natural.T - form.log_partition

@@ -8,6 +8,7 @@ from tests.runtime.latent.linear_model import LinearModel
 
 import vae_runtime
 from vae_runtime.arrays import Float32, Float64
+from vae_runtime.bundle import Likelihood
 from vae_runtime.latent.gaussian import Gaussians
 from vae_runtime.latent.posterior import INFERENCES, PosteriorSearch
 
@@ -131,3 +132,10 @@ def test_nothing_in_gives_nothing_out(color: vae_runtime.VAE, digits: vae_runtim
         assert vae.encode(nothing, inference="refined")[0].shape == (0, vae.latent_dim)
         assert vae.score(nothing, relative=True).shape == (0,)
     assert digits.score(np.empty((0, 28, 28), np.float32), bound="exact").shape == (0,)
+
+
+def test_posteriors_too_narrow_for_quadrature_are_refused() -> None:
+    model = LinearModel(2)
+    search = PosteriorSearch(model.decode, 2, Likelihood("continuous_bernoulli"))
+    with pytest.raises(ValueError, match="this model has continuous_bernoulli"):
+        search.exact(model.images(2))

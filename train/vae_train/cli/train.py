@@ -56,7 +56,8 @@ from vae_train.config import NETWORKS_NAMES, OPTIMIZER_NAMES, PRESETS
 @click.option(
     "--likelihood",
     type=click.Choice(LIKELIHOODS),
-    help="bernoulli by default; gaussian, with a learned variance per channel, suits photographs.",
+    help="bernoulli by default; continuous_bernoulli makes it a density of gray values; gaussian, "
+    "with a learned variance per channel, suits photographs.",
 )
 @click.option(
     "--beta",

@@ -67,8 +67,8 @@ class PosteriorSearch:
     def exact(self, images: Float32) -> Float64:
         """log p(x) of images (N, C, H, W) by quadrature, (N,).
 
-        Raises ValueError for more than two latent dimensions, and for the continuous Bernoulli, whose
-        posteriors are narrower than any cell where images are black.
+        Raises ValueError for more than two latent dimensions, and for the continuous Bernoulli,
+        whose posteriors are narrower than any cell where images are black.
         """
         if self.likelihood.name == "continuous_bernoulli":
             raise ValueError(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vae_export.adapters import Adapted, Hints, adapt
 from vae_export.labels import LatentPlaces, measure_latents
-from vae_export.likelihoods import ContinuousBernoulliMean, find_likelihood
+from vae_export.likelihoods import find_likelihood, giving_means
 from vae_export.source import ExportSource
 from vae_export.torch_modules import copied, module_name
 from vae_runtime.arrays import Float32, ImageShape
@@ -64,9 +64,6 @@ def source_of_modules(
         images,
         description.image_shape[0],
     )
-    decoder = adapted.decoder
-    if likelihood.name == "continuous_bernoulli":
-        decoder = ContinuousBernoulliMean(decoder)
     for line in (*adapted.findings, finding, *_warnings(description.image_shape)):
         on_finding(line)
     places = LatentPlaces({}, ())
@@ -74,7 +71,7 @@ def source_of_modules(
         places = measure_latents(adapted.encoder, images, labels)
     return ExportSource(
         encoder=adapted.encoder,
-        decoder=decoder,
+        decoder=giving_means(adapted.decoder, likelihood),
         image_shape=description.image_shape,
         latent_dim=adapted.latent_dim,
         latent_shape=adapted.latent_shape if len(adapted.latent_shape) == 3 else (),

@@ -43,6 +43,13 @@ class ContinuousBernoulliMean(nn.Module):
         return mean_of_probabilities(self.decoder(z))
 
 
+def giving_means(decoder: nn.Module, likelihood: Likelihood) -> nn.Module:
+    """A decoder whose images are the means of p(x | z), as bundles hold them."""
+    if likelihood.name == "continuous_bernoulli":
+        return ContinuousBernoulliMean(decoder)
+    return decoder
+
+
 def find_likelihood(
     asked: LikelihoodName | Likelihood | None,
     told: str | None,

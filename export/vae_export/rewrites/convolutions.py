@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,21 +14,39 @@ from vae_export.rewrites.editor import Editor, attributes
 from vae_export.rewrites.operators import ACTIVATIONS
 from vae_runtime.arrays import Float32
 
-# Of transposed convolutions that are split into phases; of larger ones the phases are no faster.
-UPSAMPLING_KERNELS = {2, 3, 4, 5}
+# Axes of (N, C, H, W), and of (N, H, W, C).
+CHANNELS_FIRST = (2, 3)
+CHANNELS_LAST = (1, 2)
 
 
 @dataclass(frozen=True)
 class Upsampling:
-    """A transposed convolution that doubles height and width.
+    """A transposed convolution of stride 2: of h rows it makes 2h + surplus, and columns alike.
 
-    weight (in, out, kh, kw), bias (out,), and the pads before the first row and column.
+    weight (in, out, kh, kw), bias (out,), and the pads before the first row and column. It is
+    computed in blocks of 2 × 2 pixels: `more` blocks than input pixels, of whose pixels `excess`
+    are cut off at the end.
     """
 
     node: onnx.NodeProto
     weight: Float32
     bias: Float32
     lead: tuple[int, int]
+    surplus: tuple[int, int]
+
+    @property
+    def doubles(self) -> bool:
+        """Whether height and width are exactly twice the input's."""
+        return self.surplus == (0, 0)
+
+    @property
+    def more(self) -> tuple[int, int]:
+        rows, columns = self.surplus
+        return max(0, (rows + 1) // 2), max(0, (columns + 1) // 2)
+
+    @property
+    def excess(self) -> tuple[int, int]:
+        return 2 * self.more[0] - self.surplus[0], 2 * self.more[1] - self.surplus[1]
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,10 @@ class Taps:
     before: int = 0
     after: int = 0
     stride: int = 1
+
+    def reaching(self, more: int) -> Taps:
+        """The same window, computed at so many more positions behind the last."""
+        return replace(self, after=self.after + more)
 
 
 @dataclass(frozen=True)
@@ -61,8 +83,10 @@ def window(offsets: Iterable[int], stride: int = 1) -> Taps:
     Offsets count from the first row of the block that an output stands for; before the first row
     and behind the last one the window reads padding.
     """
-    low = min(0, *offsets)
-    high = max(stride - 1, *offsets)
+    # A phase that no row of a small kernel belongs to has none, and reads its own row for nothing.
+    reached = list(offsets)
+    low = min([0, *reached])
+    high = max([stride - 1, *reached])
     return Taps(high - low + 1, before=-low, after=high - stride + 1, stride=stride)
 
 
@@ -90,7 +114,7 @@ def add_conv(
 
 
 def upsampling_of(editor: Editor, node: onnx.NodeProto) -> Upsampling | None:
-    """A ConvTranspose as an `Upsampling`; None where it isn't one."""
+    """A ConvTranspose as an `Upsampling`; None where it isn't one whose numbers are known."""
     weight = weight_of(editor, node)
     if weight is None:
         return None
@@ -99,15 +123,32 @@ def upsampling_of(editor: Editor, node: onnx.NodeProto) -> Upsampling | None:
         return None
     if not is_plain(node, stride=2):
         return None
-    if not UPSAMPLING_KERNELS.issuperset(weight.shape[2:]):
-        return None
-    pads = pads_of(node)
-    extra = attributes(node).get("output_padding", [0, 0])
-    for i, kernel in enumerate(weight.shape[2:]):
-        # 2 (h - 1) + kernel + extra - pads = 2 h: the output is exactly twice the input.
-        if kernel + extra[i] - pads[i] - pads[i + 2] != 2:
-            return None
-    return Upsampling(node, weight, bias, (pads[0], pads[1]))
+    top, left, bottom, right = pads_of(node)
+    more_rows, more_columns = attributes(node).get("output_padding", [0, 0])
+    height, width = weight.shape[2:]
+    # Of h rows: 2 (h - 1) + kernel + extra - pads.
+    surplus = (height + more_rows - top - bottom - 2, width + more_columns - left - right - 2)
+    return Upsampling(node, weight, bias, (top, left), surplus)
+
+
+def add_crop(
+    editor: Editor,
+    source: str,
+    excess: tuple[int, int],
+    axes: tuple[int, int],
+    output: str | None = None,
+) -> str:
+    """Cut `excess` rows and columns off at the end; returns the name of the result.
+
+    Without any to cut off that is `source` itself.
+    """
+    cut = [(axis, count) for axis, count in zip(axes, excess, strict=True) if count]
+    if not cut:
+        return source
+    starts = editor.add_constant(np.zeros(len(cut), np.int64))
+    ends = editor.add_constant(np.array([-count for _, count in cut]))
+    where = editor.add_constant(np.array([axis for axis, _ in cut]))
+    return editor.add("Slice", [source, starts, ends, where], output)
 
 
 def weight_of(editor: Editor, node: onnx.NodeProto) -> Float32 | None:

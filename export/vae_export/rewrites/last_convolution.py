@@ -121,7 +121,7 @@ def block_last_convolution(editor: Editor) -> bool:
 def _last_convolutions(editor: Editor) -> Iterator[LastConvolution]:
     for node in editor.of_type("ConvTranspose"):
         up = upsampling_of(editor, node)
-        if up is None:
+        if up is None or not up.doubles:
             continue
         activation = activation_of(editor, node)
         conv = editor.sole_consumer((activation or node).output[0])

@@ -3,7 +3,8 @@
 Output row Y = 2i + a of a transposed convolution with kernel k and leading pad p is the sum over
 kernel rows κ with κ ≡ a + p (mod 2) of w[κ] · x[i + (a + p - κ) / 2]. So each phase a ∈ {0, 1} is
 an ordinary convolution of x; in two dimensions there are four phases (a, b), and the output is
-their pixel shuffle.
+their pixel shuffle. Where the output isn't exactly twice as large, the last rows are cut off, or
+the windows go on behind the last row of the input, which reads zeros.
 
 For k = 3 and p = 1: phase 0, the even rows, has a + p = 1, so κ = 1 alone, at offset 0: a
 convolution with one tap. Phase 1, the odd rows, has a + p = 2, so κ = 0 at offset 1 and κ = 2 at
@@ -18,10 +19,13 @@ import numpy as np
 import onnx
 
 from vae_export.rewrites.convolutions import (
+    CHANNELS_FIRST,
+    CHANNELS_LAST,
     Taps,
     Upsampling,
     activation_of,
     add_conv,
+    add_crop,
     upsampling_of,
     window,
 )
@@ -43,11 +47,9 @@ def split_phases(editor: Editor) -> bool:
         shape = editor.shapes.get(node.input[0], [])
         output = (activation or node).output[0]
         if len(shape) == 4 and all(shape[1:]):
-            _, _, height, width = shape
-            channels = up.weight.shape[1]
-            _interleave_channels_last(editor, phases, (channels, height, width), output)
+            _interleave_channels_last(editor, phases, up, (shape[2], shape[3]), output)
         else:
-            _interleave(editor, phases, output)
+            _interleave(editor, phases, up, output)
         return True
     return False
 
@@ -60,8 +62,8 @@ def add_phase(
     With a copy of `activation` behind it; returns the name of the result.
     """
     in_channels, out_channels, height, width = up.weight.shape
-    rows, row_taps = _phase_window(height, a, up.lead[0])
-    columns, column_taps = _phase_window(width, b, up.lead[1])
+    rows, row_taps = _phase_window(height, a, up.lead[0], up.more[0])
+    columns, column_taps = _phase_window(width, b, up.lead[1], up.more[1])
     weight = np.zeros((out_channels, in_channels, rows.size, columns.size), np.float32)
     for (ky, y), (kx, x) in product(row_taps.items(), column_taps.items()):
         weight[:, :, y, x] = up.weight[:, :, ky, kx].T
@@ -71,13 +73,13 @@ def add_phase(
     return editor.add_like(activation, output)
 
 
-def _phase_window(kernel: int, phase: int, lead: int) -> tuple[Taps, dict[int, int]]:
+def _phase_window(kernel: int, phase: int, lead: int, more: int) -> tuple[Taps, dict[int, int]]:
     """How the rows of one phase read the input: the window, and each kernel row's tap in it."""
     offsets = {}
     for k in range(kernel):
         if (phase + lead - k) % 2 == 0:
             offsets[k] = (phase + lead - k) // 2
-    taps = window(offsets.values())
+    taps = window(offsets.values()).reaching(more)
     return taps, {k: offset + taps.before for k, offset in offsets.items()}
 
 
@@ -94,20 +96,31 @@ def phase_offsets(kernel: int, lead: int) -> tuple[Taps, list[tuple[int, int, in
     return taps, [(phase, k, offset + taps.before) for phase, k, offset in reads]
 
 
-def _interleave(editor: Editor, phases: list[str], output: str) -> None:
-    """The pixel shuffle of four phases (N, C, H, W) to (N, C, 2H, 2W)."""
+def _interleave(editor: Editor, phases: list[str], up: Upsampling, output: str) -> None:
+    """The pixel shuffle of four phases (N, C, H, W) to (N, C, 2H, 2W), less the excess."""
     stacked = editor.add("Concat", phases, axis=1)
-    editor.add("DepthToSpace", [stacked], output, blocksize=2, mode="DCR")
+    add_pixel_shuffle(editor, stacked, up, output)
+
+
+def add_pixel_shuffle(editor: Editor, blocks: str, up: Upsampling, output: str) -> None:
+    """Lay out channels (a, b, out) as pixels, less the excess."""
+    if not any(up.excess):
+        editor.add("DepthToSpace", [blocks], output, blocksize=2, mode="DCR")
+        return
+    image = editor.add("DepthToSpace", [blocks], blocksize=2, mode="DCR")
+    add_crop(editor, image, up.excess, CHANNELS_FIRST, output)
 
 
 def _interleave_channels_last(
-    editor: Editor, phases: list[str], shape: tuple[int, int, int], output: str
+    editor: Editor, phases: list[str], up: Upsampling, input_sides: tuple[int, int], output: str
 ) -> None:
-    """The same for phases of known (C, H, W), channels last.
+    """The same for an input of known height and width, channels last.
 
     It copies whole pixels, in a third of the time of DepthToSpace, which copies single numbers.
     """
-    channels, height, width = shape
+    channels = up.weight.shape[1]
+    height = input_sides[0] + up.more[0]
+    width = input_sides[1] + up.more[1]
     pixel_shape = editor.add_constant(np.array([0, height, 1, width, 1, channels]))
     pixels = []
     for phase in phases:
@@ -118,4 +131,5 @@ def _interleave_channels_last(
     image_shape = editor.add_constant(np.array([0, 2 * height, 2 * width, channels]))
     rows = editor.add("Concat", [even_rows, odd_rows], axis=2)
     image = editor.add("Reshape", [rows, image_shape])
+    image = add_crop(editor, image, up.excess, CHANNELS_LAST)
     editor.add("Transpose", [image], output, perm=[0, 3, 1, 2])

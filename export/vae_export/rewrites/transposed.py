@@ -18,7 +18,7 @@ from vae_export.rewrites.convolutions import (
 )
 from vae_export.rewrites.editor import Editor, attributes
 from vae_export.rewrites.last_convolution import MAX_OUTPUT_CHANNELS
-from vae_export.rewrites.phases import phase_offsets
+from vae_export.rewrites.phases import add_pixel_shuffle, phase_offsets
 
 
 def flip_stride_one(editor: Editor) -> bool:
@@ -60,7 +60,7 @@ def block_last_upsampling(editor: Editor) -> bool:
             continue
         blocks = _add_blocks(editor, up)
         editor.remove(node)
-        editor.add("DepthToSpace", [blocks], node.output[0], blocksize=2, mode="DCR")
+        add_pixel_shuffle(editor, blocks, up, node.output[0])
         return True
     return False
 
@@ -74,5 +74,7 @@ def _add_blocks(editor: Editor, up: Upsampling) -> str:
     for (a, ky, y), (b, kx, x) in product(row_taps, column_taps):
         weight[a, b, :, :, y, x] = up.weight[:, :, ky, kx].T
     shape = (4 * out, in_channels, rows.size, columns.size)
+    rows = rows.reaching(up.more[0])
+    columns = columns.reaching(up.more[1])
     bias = np.tile(up.bias, 4)
     return add_conv(editor, up.node.input[0], weight.reshape(shape), bias, rows, columns)

@@ -21,7 +21,7 @@ QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(Heal
 
 @dataclass(frozen=True)
 class UpsamplingLayer:
-    """The settings of a stride-2 transposed convolution that doubles its input."""
+    """The settings of a stride-2 transposed convolution."""
 
     kernel: list[int]
     pads: list[int]
@@ -41,15 +41,16 @@ class UpsamplingLayer:
 
 
 @st.composite
-def upsampling_layers(draw: st.DrawFn) -> UpsamplingLayer:
+def upsampling_layers(draw: st.DrawFn, *, doubling: bool = True) -> UpsamplingLayer:
+    """Layers that double their input, or of any kernel and pads that leave something of it."""
     kernel = []
     begins = []
     ends = []
     output_padding = []
     for _ in ("rows", "columns"):
-        size = draw(st.integers(2, 5))
+        size = draw(st.integers(2, 5) if doubling else st.integers(1, 7))
         extra = draw(st.integers(0, 1))
-        pads = size + extra - 2
+        pads = size + extra - 2 if doubling else draw(st.integers(0, size + extra - 1))
         begin = draw(st.integers(0, pads))
         kernel.append(size)
         begins.append(begin)

@@ -8,6 +8,7 @@ from onnx import helper
 from tests.export.rewrites.layers import QUICK, assert_same, make_model, operators, random_weights
 
 from vae_export.rewrites import rewrite
+from vae_export.rewrites.folding import fold_crop
 
 OPEN_END = np.iinfo(np.int64).max
 
@@ -49,7 +50,7 @@ def test_crops_are_folded_into_the_transposed_convolution(
             helper.make_node("Slice", ["v", "zero", "column_end", "column", "step"], ["y"]),
         ]
     before = make_model([conv, *crops], weights, (3, side, side))
-    after = rewrite(before)
+    after = rewrite(before, [fold_crop])
     assert after is not None
     assert "Slice" not in operators(after)
     assert_same(before, after, (3, side, side))
@@ -80,4 +81,4 @@ def test_a_crop_up_to_a_given_row_is_left_alone() -> None:
         ),
         helper.make_node("Slice", ["u", "zero", "end", "row"], ["y"]),
     ]
-    assert rewrite(make_model(nodes, weights, (3, 5, 5))) is None
+    assert rewrite(make_model(nodes, weights, (3, 5, 5)), [fold_crop]) is None

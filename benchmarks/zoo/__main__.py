@@ -16,11 +16,11 @@ import onnx
 import torch
 
 from benchmarks.plain import plain_graph
+from benchmarks.speed import speedup
 from benchmarks.zoo.models import ZooModel, zoo
 from vae_export import export_bundle
 from vae_export.adapters import Hints, ImageRange, adapt
 from vae_export.rewrites.editor import attributes
-from vae_export.speed import speedup
 from vae_runtime import VAE
 from vae_runtime.arrays import Float32
 from vae_runtime.bench import machine

@@ -26,7 +26,6 @@ from vae_export.contract import require_contract
 from vae_export.cpu_decoders import write_cpu_decoders
 from vae_export.graphs import export_graph
 from vae_export.int8 import Int8UnavailableError
-from vae_export.int8.worth import can_time_int8
 from vae_export.source import ExportSource
 from vae_export.torch_modules import module_name
 from vae_runtime.arrays import Float32, Float64
@@ -42,10 +41,6 @@ PROBE_COUNT = max(parity.BATCHES)
 LATENT_REACH = 4.0
 # Images and latents in check.npz.
 CHECK_COUNT = 8
-INT8_NOT_TIMED = (
-    "int8: not timed, for this CPU has no integer dot products; where a CPU has none, "
-    "--precision auto takes fp32"
-)
 # Shares of the held-out images whose score the bundle quotes.
 SCORE_QUANTILES = (0.001, 0.01, 0.05)
 
@@ -92,14 +87,12 @@ def write_bundle(
         portable = _write_portable(source, folder, probes, options.tolerance)
         variants = [portable]
         prove = partial(_prove, probes.decoder, tolerance=options.tolerance)
-        variants += write_cpu_decoders(folder, portable, probes.z, prove)
+        variants += write_cpu_decoders(folder, portable, prove)
         write_check(folder, source, probes.images[:CHECK_COUNT], probes.z[-CHECK_COUNT:])
         bundle = _measured(source, folder, _describe(source, variants))
         if "int8" in options.precisions:
             try:
                 bundle = _with_int8(source, folder, bundle, options.int8_budget)
-                if not can_time_int8():
-                    on_finding(INT8_NOT_TIMED)
             except Int8UnavailableError as error:
                 if options.strict:
                     raise

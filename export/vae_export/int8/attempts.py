@@ -12,7 +12,7 @@ from vae_export.int8.variant import Attempt, IsFaster, write_int8_variant
 from vae_export.int8.worth import is_faster_in_int8
 from vae_runtime.arrays import Float32
 from vae_runtime.bundle import Bundle
-from vae_runtime.engine.conditions import conditions_here
+from vae_runtime.engine.conditions import BLOCKED_LAYOUTS
 from vae_runtime.engine.providers import CPU
 
 # Of the budget, what the search spends; the rest is for the error of its estimate.
@@ -39,7 +39,7 @@ def add_int8(
     fresh images. Raises Int8UnavailableError where no attempt keeps the budget.
     """
     portable = bundle.variants[0]
-    fastest = bundle.variant("fp32", CPU, conditions_here())
+    fastest = bundle.variant("fp32", CPU, frozenset({BLOCKED_LAYOUTS}))
     if budget is None:
         encoder = (folder / portable.encoder.file).read_bytes()
         decoder = (folder / portable.decoder.file).read_bytes()

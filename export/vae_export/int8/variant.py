@@ -30,11 +30,9 @@ CALIBRATION_IMAGES = 512
 # decodes the judging ones hundreds of times.
 CALIBRATION_NUMBERS = 512 * 1024
 MIN_CALIBRATION_IMAGES = 64
-# Inputs that the speed of two graphs is compared on.
-SPEED_BATCH = 16
 
-# Whether an int8 graph is faster than an fp32 one, on inputs (N, …).
-IsFaster = Callable[[bytes, bytes, Float32], bool]
+# Whether an int8 graph is faster than an fp32 one.
+IsFaster = Callable[[bytes, bytes], bool]
 
 
 @dataclass(frozen=True)
@@ -95,11 +93,11 @@ def write_int8_variant(
     judge = Judge(encoder, decoder, attempt.judging(images), likelihood)
 
     encoder_part = _quantize_encoder(encoder, calibrating, judge, attempt.budget / 2)
-    encoder_part = _timed(encoder_part, (folder / fp32.encoder.file).read_bytes(), is_faster)
+    encoder_part = _compared(encoder_part, (folder / fp32.encoder.file).read_bytes(), is_faster)
     spent = max(0.0, encoder_part.result.cost) if encoder_part.is_faster else 0.0
     z = draw_posterior(encoder, calibrating).z[0].astype(np.float32)
     decoder_part = _quantize_decoder(decoder, z, judge, attempt.budget - spent)
-    decoder_part = _timed(decoder_part, (folder / fp32.decoder.file).read_bytes(), is_faster)
+    decoder_part = _compared(decoder_part, (folder / fp32.decoder.file).read_bytes(), is_faster)
     parts = {"encoder": encoder_part, "decoder": decoder_part}
     _require_any(parts)
     return _written(parts, fp32, folder)
@@ -157,12 +155,11 @@ def _quantize_decoder(decoder: bytes, z: Float32, judge: Judge, budget: float) -
     return QuantizedPart(decoder, result, z)
 
 
-def _timed(part: QuantizedPart, fastest_fp32: bytes, is_faster: IsFaster) -> QuantizedPart:
+def _compared(part: QuantizedPart, fastest_fp32: bytes, is_faster: IsFaster) -> QuantizedPart:
     int8 = part.result.model_bytes
     if int8 is None:
         return part
-    faster = is_faster(int8, fastest_fp32, part.inputs[:SPEED_BATCH])
-    return replace(part, is_faster=faster)
+    return replace(part, is_faster=is_faster(int8, fastest_fp32))
 
 
 def _require_any(parts: Mapping[str, QuantizedPart]) -> None:
@@ -170,7 +167,7 @@ def _require_any(parts: Mapping[str, QuantizedPart]) -> None:
         return
     results = [part.result for part in parts.values()]
     if any(result.model_bytes is not None for result in results):
-        raise Int8UnavailableError("int8: neither encoder nor decoder gets faster on this CPU")
+        raise Int8UnavailableError("int8: neither encoder nor decoder gets faster")
     least = min(result.cost for result in results)
     reason = f"the cheapest costs {least:.2f} nats of ELBO" if least < math.inf else "none is wide"
     raise Int8UnavailableError(

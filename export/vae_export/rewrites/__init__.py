@@ -54,10 +54,6 @@ PASSES: tuple[Pass, ...] = (
     # Every other transposed convolution.
     split_phases,
 )
-# Without splitting: where phases cost more than they save, as of kernels that don't double exactly.
-WHOLE_PASSES: tuple[Pass, ...] = (*SIMPLIFYING_PASSES, block_last_upsampling)
-# From most to least: what is tried on a decoder, for none of them is the fastest everywhere.
-CANDIDATE_PASSES: tuple[tuple[Pass, ...], ...] = (PASSES, WHOLE_PASSES, SIMPLIFYING_PASSES)
 INT8_PASSES: tuple[Pass, ...] = (
     *SIMPLIFYING_PASSES,
     transpose_upsampled_convolution,
@@ -75,7 +71,7 @@ def rewrite(model: onnx.ModelProto, passes: Sequence[Pass] = PASSES) -> onnx.Mod
 
     None where none did, and for graphs with branches or loops.
     """
-    if _has_subgraphs(model):
+    if has_subgraphs(model):
         return None
     editor = Editor(model)
     changed = False
@@ -95,17 +91,7 @@ def rewrite_for_cpu(model_bytes: bytes, passes: Sequence[Pass] = PASSES) -> byte
     return bytes(model.SerializeToString())
 
 
-def candidates_for_cpu(model_bytes: bytes) -> list[bytes]:
-    """The model rewritten by each of `CANDIDATE_PASSES`, the most rewritten first, each once."""
-    candidates: list[bytes] = []
-    for passes in CANDIDATE_PASSES:
-        rewritten = rewrite_for_cpu(model_bytes, passes)
-        if rewritten is not None and rewritten not in candidates:
-            candidates.append(rewritten)
-    return candidates
-
-
-def _has_subgraphs(model: onnx.ModelProto) -> bool:
+def has_subgraphs(model: onnx.ModelProto) -> bool:
     for node in model.graph.node:
         if any(attribute.HasField("g") for attribute in node.attribute):
             return True

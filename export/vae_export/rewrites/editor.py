@@ -10,6 +10,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+# Of the names that rewrites give, with a number behind.
+PREFIX = "rewritten_"
+
 
 class Editor:
     """A copy of a model that passes ask and change; `finish` puts it together again.
@@ -31,7 +34,9 @@ class Editor:
         # Of the model as it came, 0 where a dimension is dynamic or unknown.
         self.shapes = _static_shapes(model)
         self.outputs = {output.name for output in graph.output}
-        self._names_given = 0
+        # Outputs of nodes that passes are not to begin at.
+        self.hidden: set[str] = set()
+        self._names_given = self._names_given_before()
         self._absorb_constant_nodes()
 
     def constant(self, name: str) -> NDArray[Any] | None:
@@ -50,8 +55,12 @@ class Editor:
         return taker
 
     def of_type(self, op_type: str) -> list[onnx.NodeProto]:
-        """The nodes with this operator of ONNX's own domain."""
-        return [node for node in self.nodes if node.op_type == op_type and node.domain == ""]
+        """The nodes with this operator of ONNX's own domain, but those that are hidden."""
+        found = []
+        for node in self.nodes:
+            if node.op_type == op_type and node.domain == "" and node.output[0] not in self.hidden:
+                found.append(node)
+        return found
 
     def add_constant(self, array: NDArray[Any]) -> str:
         """Add a constant; returns its name."""
@@ -95,8 +104,8 @@ class Editor:
         graph = self.model.graph
         ordered = self._in_order_of_need()
         used = set(self.outputs)
-        for i, node in enumerate(ordered):
-            node.name = node.name or f"{node.op_type}_{i}"
+        _name_all(ordered)
+        for node in ordered:
             used.update(node.input)
         for field in ("node", "initializer", "value_info"):
             graph.ClearField(field)
@@ -129,9 +138,33 @@ class Editor:
                 self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
                 self.remove(node)
 
+    def _names_given_before(self) -> int:
+        """The largest number in a name that an earlier rewrite gave."""
+        names = list(self.constants)
+        for node in self.nodes:
+            names += node.output
+        numbers = [0]
+        for name in names:
+            if name.startswith(PREFIX):
+                numbers.append(int(name.rpartition("_")[2]))
+        return max(numbers)
+
     def _new_name(self, hint: str) -> str:
         self._names_given += 1
-        return f"rewritten_{hint}_{self._names_given}"
+        return f"{PREFIX}{hint}_{self._names_given}"
+
+
+def _name_all(nodes: Sequence[onnx.NodeProto]) -> None:
+    """Name the nodes that have no name, each by another."""
+    taken = {node.name for node in nodes}
+    for i, node in enumerate(nodes):
+        number = i
+        while not node.name:
+            name = f"{node.op_type}_{number}"
+            number += 1
+            if name not in taken:
+                node.name = name
+                taken.add(name)
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:

@@ -1,0 +1,316 @@
+"""How long a graph takes, reckoned from its nodes: which of two is faster, the same everywhere.
+
+A clock's answer depends on the machine and on what else it does, so it isn't asked: the same model
+gives the same bundle on every machine. A node takes what it computes over the rate of its kernel,
+or what it reads of its weights where that takes longer, or the numbers that it moves; and each node
+a little by itself. The rates are those that `python -m benchmarks.kernels` measures, of one thread
+of an x86-64 CPU with AVX2; what counts are their ratios, which differ less between CPUs than they
+do between kernels. How near this comes is in docs/experiments.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vae_export.rewrites.operators import BYTE_MOVERS, QUANTIZABLE
+from vae_runtime.engine.conditions import BLOCKED_LAYOUTS, PLAIN_LAYOUTS, Condition
+from vae_runtime.graphs.model import Graph, Node, read_graph
+from vae_runtime.graphs.operators import OPERATORS
+from vae_runtime.graphs.shapes import Call, Shape, Value
+
+# Of float32 in half of a core's own cache; the other half holds what is computed from them.
+CACHED_NUMBERS = 1 << 16
+# Batches that a variant has to be faster at.
+BATCHES = (1, 32)
+# What is reckoned to gain less isn't worth another file, and may be lost in truth.
+MIN_GAIN = 1.07
+# How many times as many products of bytes as of floats a CPU with integer dot products computes.
+INT8_GAIN = 2.5
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Of one way to run a graph: multiply-adds or numbers per nanosecond; nanoseconds of a node.
+
+    `block` channels are computed at once, however few there are.
+    """
+
+    convolution: float
+    transposed: float
+    product: float
+    # Of the pixels that a convolution by a matrix product gathers before it.
+    gathering: float
+    # Of the products that a transposed convolution adds up by pixel, in the cache or far away.
+    adding: float
+    adding_far: float
+    weights: float
+    moving: float
+    arithmetic: float
+    transcendental: float
+    shuffling: float
+    # To blocks of channels and back.
+    reordering: float
+    node: float
+    block: int
+
+
+# `python -m benchmarks.kernels`, AMD EPYC with AVX2, onnxruntime 1.32.0.
+RATES: dict[Condition, Rates] = {
+    BLOCKED_LAYOUTS: Rates(
+        convolution=40,
+        transposed=31,
+        product=37,
+        gathering=1.2,
+        adding=2,
+        adding_far=0.6,
+        weights=10,
+        moving=2.3,
+        arithmetic=4.5,
+        transcendental=1.8,
+        shuffling=0.3,
+        reordering=2.3,
+        node=1500,
+        block=8,
+    ),
+    PLAIN_LAYOUTS: Rates(
+        convolution=36,
+        transposed=31,
+        product=37,
+        gathering=1.2,
+        adding=2,
+        adding_far=0.6,
+        weights=10,
+        moving=2.3,
+        arithmetic=4.5,
+        transcendental=1.8,
+        shuffling=0.3,
+        reordering=math.inf,
+        node=1500,
+        block=1,
+    ),
+}
+
+# Of what a graph computes, by operator; others count as arithmetic on their largest tensor.
+FREE = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Shape", "Constant"})
+MOVERS = frozenset({"Transpose", "Concat", "Slice", "Pad", "Resize", "Expand", "Gather", "Split"})
+TRANSCENDENTAL = frozenset({"Sigmoid", "Tanh", "Exp", "Erf", "Gelu", "Softplus", "Elu", "Softmax"})
+SHUFFLES = frozenset({"DepthToSpace", "SpaceToDepth"})
+# onnxruntime computes these while it writes a convolution's or a product's result.
+FUSED = frozenset({"Relu", "LeakyRelu", "Sigmoid", "Tanh", "Clip", "HardSigmoid"})
+# What onnxruntime computes on blocks of channels, where its inputs are such.
+BLOCKED = frozenset({"Add", "Concat", "Resize", "MaxPool", "AveragePool", *FUSED})
+
+
+class _Costs:
+    """The nodes of a graph, one after another, for one batch."""
+
+    def __init__(self, graph: Graph, rates: Rates, batch: int) -> None:
+        self.graph = graph
+        self.rates = rates
+        self.batch = batch
+        self.values: dict[str, Value] = {}
+        self.makers: dict[str, Node] = {}
+        self.takers: dict[str, list[Node]] = {}
+        self.blocked: set[str] = set()
+        for name, tensor in graph.initializers.items():
+            self.values[name] = Value(tuple((size, 0) for size in tensor.shape), constant=tensor)
+        for port in graph.inputs:
+            sizes = [size for size in port.shape if isinstance(size, int)]
+            self.values[port.name] = Value(((1, 1), *((size, 0) for size in sizes)))
+        for node in graph.nodes:
+            self.makers.update(dict.fromkeys(node.outputs, node))
+            for name in node.inputs:
+                self.takers.setdefault(name, []).append(node)
+
+    def total(self) -> float:
+        """Nanoseconds. Raises GraphError for what bundles don't hold."""
+        total = 0.0
+        for node in self.graph.nodes:
+            inputs = [self.values[name] if name else None for name in node.inputs]
+            results = OPERATORS[node.domain][node.operator](Call(node, inputs))
+            self.values.update(zip(node.outputs, results, strict=False))
+            if not self._is_known(node):
+                total += self._of(node)
+        return total
+
+    def _is_known(self, node: Node) -> bool:
+        """Whether onnxruntime computes the node once and for all: what it takes is constant."""
+        return all(self.values[name].numbers is not None for name in node.outputs if name)
+
+    def _of(self, node: Node) -> float:
+        rates = self.rates
+        made = self._count(node.outputs[0])
+        moved = max([made, *(self._count(name) for name in node.inputs if self._is_computed(name))])
+        if node.operator in ("QuantizeLinear", "DequantizeLinear"):
+            return self._conversion(node, made)
+        if node.operator == "Conv":
+            return self._convolution(node)
+        if node.operator == "ConvTranspose":
+            return self._transposed(node)
+        if node.operator in QUANTIZABLE:
+            return self._product(node)
+        if node.operator in FUSED and self._is_fused(node):
+            self._inherit_blocks(node)
+            return 0.0
+        reordering = self._reordering(node)
+        if node.operator in FREE:
+            return rates.node + reordering
+        if node.operator in SHUFFLES:
+            return rates.node + reordering + moved / rates.shuffling
+        if node.operator in MOVERS:
+            return rates.node + reordering + moved / rates.moving * self._byte_share(node)
+        if node.operator in TRANSCENDENTAL:
+            return rates.node + reordering + moved / rates.transcendental
+        return rates.node + reordering + moved / rates.arithmetic
+
+    def _convolution(self, node: Node) -> float:
+        weight = self._shape(node.inputs[1])
+        out = weight[0]
+        block = self.rates.block
+        rate = self.rates.convolution
+        if self._is_int8(node):
+            block = 1
+            rate *= INT8_GAIN
+        elif block > 1:
+            self.blocked.add(node.outputs[0])
+        pixels = self._count(node.outputs[0]) / out
+        filled = math.ceil(out / block) * block
+        products = pixels * filled * math.prod(weight[1:])
+        time = self.rates.node + products / rate + self._reading(weight)
+        if self._is_int8(node):
+            return time
+        if self.rates.block > 1:
+            return time + self._fill(node, weight[1] > 3)
+        gathered = pixels * math.prod(weight[1:]) if math.prod(weight[2:]) > 1 else 0.0
+        return time + gathered / self.rates.gathering
+
+    def _fill(self, node: Node, reads_blocks: bool) -> float:
+        """Bringing a convolution's input into blocks of channels, unless it is in them."""
+        if not reads_blocks or node.inputs[0] in self.blocked:
+            return 0.0
+        return self._reorder(node.inputs[0])
+
+    def _transposed(self, node: Node) -> float:
+        weight = self._shape(node.inputs[1])
+        pixels = self._count(node.inputs[0]) / weight[0]
+        columns = pixels * math.prod(weight[1:])
+        time = columns * weight[0] / self.rates.transposed + self._reading(weight)
+        is_near = columns / self.batch <= CACHED_NUMBERS
+        time += columns / (self.rates.adding if is_near else self.rates.adding_far)
+        return self.rates.node + self._reordering(node) + time
+
+    def _reading(self, weight: Sequence[float]) -> float:
+        """A convolution's weights, read for every image anew where no cache keeps them."""
+        numbers = math.prod(weight)
+        if numbers <= CACHED_NUMBERS:
+            return 0.0
+        return self.batch * numbers / self.rates.weights
+
+    def _product(self, node: Node) -> float:
+        """Of a Gemm or MatMul; the rows are what the batch and other axes have in common."""
+        inner = self._shape(node.inputs[0])[-1]
+        products = self._count(node.outputs[0]) * inner
+        gain = INT8_GAIN if self._is_int8(node) else 1.0
+        weights = self.values[node.inputs[1]]
+        read = math.prod(self._sizes(weights.shape)) / self.rates.weights
+        time = max(products / self.rates.product, read) / gain
+        return self.rates.node + self._reordering(node) + time
+
+    def _conversion(self, node: Node, made: float) -> float:
+        """To bytes or back: between two nodes that compute in bytes there is none."""
+        if self.values[node.inputs[0]].constant is not None:
+            return 0.0
+        if node.operator == "DequantizeLinear":
+            near = self.takers.get(node.outputs[0], [])
+            others = [taker for taker in near if not self._takes_bytes(taker)]
+        else:
+            maker = self.makers.get(node.inputs[0])
+            others = [] if maker is not None and self._takes_bytes(maker) else [node]
+        if not others:
+            return 0.0
+        return self.rates.node + made / self.rates.moving
+
+    def _takes_bytes(self, node: Node) -> bool:
+        if node.operator in FUSED:
+            maker = self.makers.get(node.inputs[0])
+            return maker is not None and maker.operator in QUANTIZABLE and self._takes_bytes(maker)
+        return node.operator in QUANTIZABLE | BYTE_MOVERS and self._is_int8(node)
+
+    def _is_int8(self, node: Node) -> bool:
+        """Whether what the node takes are bytes, which onnxruntime then multiplies as such."""
+        maker = self.makers.get(node.inputs[0])
+        return maker is not None and maker.operator == "DequantizeLinear"
+
+    def _byte_share(self, node: Node) -> float:
+        return 0.25 if self._is_int8(node) else 1.0
+
+    def _is_fused(self, node: Node) -> bool:
+        maker = self.makers.get(node.inputs[0])
+        if maker is None or maker.operator not in QUANTIZABLE:
+            return False
+        return len(self.takers[node.inputs[0]]) == 1
+
+    def _inherit_blocks(self, node: Node) -> None:
+        if all(name in self.blocked for name in node.inputs if self._is_computed(name)):
+            self.blocked.update(node.outputs)
+
+    def _reordering(self, node: Node) -> float:
+        """Bringing blocks of channels back in order, where the node can't read them as they are."""
+        in_blocks = [name for name in node.inputs if name in self.blocked]
+        if not in_blocks:
+            return 0.0
+        if node.operator in BLOCKED:
+            self._inherit_blocks(node)
+            if node.outputs[0] in self.blocked:
+                return 0.0
+        time = 0.0
+        for name in in_blocks:
+            # Once, whoever else takes the value.
+            self.blocked.discard(name)
+            time += self._reorder(name)
+        return time
+
+    def _reorder(self, name: str) -> float:
+        return self.rates.node + self._count(name) / self.rates.reordering
+
+    def _is_computed(self, name: str) -> bool:
+        return bool(name) and self.values[name].constant is None
+
+    def _count(self, name: str) -> float:
+        return math.prod(self._shape(name))
+
+    def _shape(self, name: str) -> list[float]:
+        return self._sizes(self.values[name].shape)
+
+    def _sizes(self, shape: Shape) -> list[float]:
+        return [count * self.batch**power for count, power in shape]
+
+
+def nanoseconds(model_bytes: bytes, layouts: Condition, batch: int) -> float:
+    """How long a graph is reckoned to take for a batch, on one thread with these layouts.
+
+    Raises GraphError for a graph that bundles can't hold.
+    """
+    return _Costs(read_graph(model_bytes), RATES[layouts], batch).total()
+
+
+def reckoned(model_bytes: bytes, layouts: Condition) -> list[float]:
+    """Nanoseconds at each of `BATCHES`."""
+    return [nanoseconds(model_bytes, layouts, batch) for batch in BATCHES]
+
+
+def mean_gain(candidate: Sequence[float], baseline: Sequence[float]) -> float:
+    """How many times as fast, as the geometric mean over batches; 0 where it loses at one."""
+    ratios = [before / after for before, after in zip(baseline, candidate, strict=True)]
+    if min(ratios) < 1:
+        return 0.0
+    return math.prod(ratios) ** (1 / len(ratios))
+
+
+def is_faster(
+    candidate: bytes, baseline: bytes, layouts: Condition, min_gain: float = MIN_GAIN
+) -> bool:
+    """Whether `candidate` gains `min_gain` on the whole and loses at no batch."""
+    return mean_gain(reckoned(candidate, layouts), reckoned(baseline, layouts)) >= min_gain

@@ -1,0 +1,79 @@
+"""Rewrites are chosen place by place, alike every time, and change nothing but the speed."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import helper
+from tests.export.rewrites.layers import (
+    QUICK,
+    assert_same,
+    last_layers,
+    make_model,
+    operators,
+    random_weights,
+)
+
+from vae_export.costs import reckoned
+from vae_export.rewrites.choice import fastest_rewrite
+from vae_runtime.arrays import ImageShape
+from vae_runtime.engine.conditions import BLOCKED_LAYOUTS, PLAIN_LAYOUTS, Condition
+
+
+def two_upsamplings(channels: Sequence[int], side: int) -> onnx.ModelProto:
+    """Two transposed convolutions from, between and to these numbers of channels."""
+    weights = random_weights(0, w=(*channels[:2], 4, 4), v=(*channels[1:], 4, 4))
+    up = partial(
+        helper.make_node,
+        "ConvTranspose",
+        kernel_shape=[4, 4],
+        strides=[2, 2],
+        pads=[1, 1, 1, 1],
+    )
+    nodes = [
+        up(inputs=["x", "w"], outputs=["u"]),
+        helper.make_node("Relu", ["u"], ["r"]),
+        up(inputs=["r", "v"], outputs=["y"]),
+    ]
+    return make_model(nodes, weights, (channels[0], side, side))
+
+
+def rewritten(model: onnx.ModelProto, layouts: Condition = BLOCKED_LAYOUTS) -> onnx.ModelProto:
+    reckon = partial(reckoned, layouts=layouts)
+    return onnx.load_from_string(fastest_rewrite(model.SerializeToString(), reckon))
+
+
+@QUICK
+@given(last_layers(), st.sampled_from([BLOCKED_LAYOUTS, PLAIN_LAYOUTS]))
+def test_the_choice_computes_the_same_and_is_reckoned_no_slower(
+    layers: tuple[onnx.ModelProto, ImageShape], layouts: Condition
+) -> None:
+    before, shape = layers
+    after = rewritten(before, layouts)
+    assert_same(before, after, shape)
+    before_time, after_time = (
+        reckoned(model.SerializeToString(), layouts) for model in (before, after)
+    )
+    assert all(then <= now for then, now in zip(after_time, before_time, strict=True))
+
+
+def test_one_layer_is_rewritten_and_the_next_is_not() -> None:
+    model = two_upsamplings([4, 4, 128], 4)
+    after = rewritten(model)
+    assert operators(after) >= {"Conv", "ConvTranspose"}
+    assert_same(model, after, (4, 4, 4))
+
+
+def test_the_same_graph_is_rewritten_to_the_same_bytes() -> None:
+    model = two_upsamplings([96, 96, 96], 8)
+    first, second = (rewritten(model).SerializeToString() for _ in range(2))
+    assert first == second != model.SerializeToString()
+
+
+@pytest.mark.parametrize("layouts", [BLOCKED_LAYOUTS, PLAIN_LAYOUTS])
+def test_a_graph_without_places_stays_as_it_is(layouts: Condition) -> None:
+    model = make_model([helper.make_node("Relu", ["x"], ["y"])], {}, (2, 3, 3))
+    assert rewritten(model, layouts) == model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vae_export.costs import is_faster
+from vae_export.costs import gain
 from vae_runtime.engine.conditions import BLOCKED_LAYOUTS
 
 # What gains less isn't worth what it loses.
@@ -15,4 +15,4 @@ def is_faster_in_int8(int8: bytes, fp32: bytes) -> bool:
     `precision="auto"` takes int8 on no other. `fp32` is the fastest graph with blocked layouts,
     without which float32 is slower.
     """
-    return is_faster(int8, fp32, BLOCKED_LAYOUTS, MIN_INT8_GAIN)
+    return gain(int8, fp32, BLOCKED_LAYOUTS) >= MIN_INT8_GAIN

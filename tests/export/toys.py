@@ -47,13 +47,15 @@ def dense_encoder(
     return TwoHeads(body, width, latent_dim)
 
 
-def dense_vae(shape: ImageShape, latent_dim: int) -> tuple[TwoHeads, nn.Sequential]:
-    """An encoder and a decoder with a hidden layer of 64."""
-    encoder = dense_encoder(shape, latent_dim, 64, nn.Tanh())
+def dense_vae(
+    shape: ImageShape, latent_dim: int, width: int = 64
+) -> tuple[TwoHeads, nn.Sequential]:
+    """An encoder and a decoder with a hidden layer."""
+    encoder = dense_encoder(shape, latent_dim, width, nn.Tanh())
     decoder = nn.Sequential(
-        nn.Linear(latent_dim, 64),
+        nn.Linear(latent_dim, width),
         nn.ELU(),
-        nn.Linear(64, int(np.prod(shape))),
+        nn.Linear(width, int(np.prod(shape))),
         nn.Sigmoid(),
         nn.Unflatten(1, shape),
     )

@@ -30,9 +30,10 @@ def main(graph: str, batch: int) -> None:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    (entry,) = session.get_inputs()
-    shape = (batch, *entry.shape[1:])
-    inputs = {entry.name: np.random.default_rng(0).random(shape, np.float32)}
+    rng = np.random.default_rng(0)
+    inputs = {}
+    for entry in session.get_inputs():
+        inputs[entry.name] = rng.random((batch, *entry.shape[1:]), np.float32)
     for call in range(CALLS):
         mark(2 * call)
         session.run(None, inputs)

@@ -4,8 +4,9 @@ A clock's answer depends on the machine and on what else it does, so it isn't as
 gives the same bundle on every machine. A node takes what it computes over the rate of its kernel,
 or what it reads of its weights where that takes longer, or the numbers that it moves; and each node
 a little by itself. The rates are those that `python -m benchmarks.kernels` measures, of one thread
-of an x86-64 CPU with AVX2; what counts are their ratios, which differ less between CPUs than they
-do between kernels. How near this comes is in docs/experiments.md.
+of an x86-64 CPU with AVX2, and for plain layouts the instructions of an ARM core; what counts are
+their ratios, which differ less between CPUs than they do between kernels. How near this comes is in
+docs/experiments.md.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ CACHED_NUMBERS = 1 << 16
 # Batches that a variant has to be faster at.
 BATCHES = (1, 32)
 # What is reckoned to gain less isn't worth another file, and may be a loss in truth. Plain layouts
-# are those of ARM, where nothing was measured.
+# are those of ARM, where instructions were counted but no time was measured.
 MIN_GAINS: dict[Condition, float] = {BLOCKED_LAYOUTS: 1.07, PLAIN_LAYOUTS: 1.15}
 # How many times as many products of bytes as of floats a CPU with integer dot products computes.
 INT8_GAIN = 2.5
@@ -75,20 +76,22 @@ RATES: dict[Condition, Rates] = {
         node=1500,
         block=8,
     ),
+    # Per instruction of a Cortex-A72, not per nanosecond: `python -m benchmarks.instructions` on
+    # graphs of single nodes; onnxruntime 1.26.0. What counts is the ratio of two graphs.
     PLAIN_LAYOUTS: Rates(
-        convolution=36,
-        transposed=31,
-        product=37,
-        gathering=1.2,
-        adding=2,
-        adding_far=0.6,
-        weights=10,
-        moving=2.3,
-        arithmetic=4.5,
-        transcendental=1.8,
-        shuffling=0.3,
+        convolution=2.6,
+        transposed=3.1,
+        product=3.1,
+        gathering=0.25,
+        adding=0.1,
+        adding_far=0.1,
+        weights=2,
+        moving=0.9,
+        arithmetic=0.5,
+        transcendental=0.1,
+        shuffling=0.056,
         reordering=math.inf,
-        node=1500,
+        node=5000,
         block=1,
     ),
 }

@@ -29,7 +29,11 @@ def write_cpu_decoders(folder: Path, portable: Variant, prove: Prove) -> list[Va
     baseline = (folder / portable.decoder.file).read_bytes()
     chosen: dict[bytes, list[Condition]] = {}
     for layouts in LAYOUTS:
-        rewritten = fastest_rewrite(baseline, partial(reckoned, layouts=layouts))
+        rewritten = fastest_rewrite(
+            baseline,
+            partial(reckoned, layouts=layouts),
+            with_products=layouts == PLAIN_LAYOUTS,
+        )
         if is_faster(rewritten, baseline, layouts):
             chosen.setdefault(rewritten, []).append(layouts)
     variants: list[Variant] = []

@@ -14,9 +14,16 @@ import onnx
 from vae_export.costs import mean_gain
 from vae_export.graphs import checked
 from vae_export.rewrites import SIMPLIFYING_PASSES, Pass, has_subgraphs
+from vae_export.rewrites.cleaning import (
+    cancel_transposes,
+    drop_unused_nodes,
+    merge_equal_nodes,
+    merge_reshapes,
+)
 from vae_export.rewrites.editor import Editor
 from vae_export.rewrites.last_convolution import separate_last_convolution
 from vae_export.rewrites.phases import split_phases
+from vae_export.rewrites.products import multiply_before_gathering, multiply_pixels
 from vae_export.rewrites.transposed import block_last_upsampling, flip_stride_one
 from vae_export.rewrites.upsampling import transpose_upsampled_convolution
 
@@ -32,6 +39,21 @@ WAYS: tuple[tuple[Pass, ...], ...] = (
     (transpose_upsampled_convolution, block_last_upsampling),
     (transpose_upsampled_convolution, split_phases),
 )
+# Every convolution as a matrix product, one after another.
+PRODUCT_PASSES: tuple[Pass, ...] = (
+    *SIMPLIFYING_PASSES,
+    transpose_upsampled_convolution,
+    split_phases,
+    multiply_before_gathering,
+    multiply_pixels,
+    merge_equal_nodes,
+    cancel_transposes,
+    # Of what cancelled, equal nodes are left.
+    merge_equal_nodes,
+    drop_unused_nodes,
+    merge_reshapes,
+    drop_unused_nodes,
+)
 # A way at one place is worth its nodes from here on.
 MIN_STEP_GAIN = 1.01
 
@@ -39,11 +61,12 @@ MIN_STEP_GAIN = 1.01
 Reckon = Callable[[bytes], Sequence[float]]
 
 
-def fastest_rewrite(model_bytes: bytes, reckon: Reckon) -> bytes:
+def fastest_rewrite(model_bytes: bytes, reckon: Reckon, *, with_products: bool = False) -> bytes:
     """The same function rewritten wherever that is reckoned to be faster.
 
     A convolution of stride 1 that was a transposed one lets others be rewritten with it, so it is
-    tried with all of these and with none.
+    tried with all of these and with none. `with_products` tries all convolutions as matrix products
+    as well, which pay only together: copies between them cancel.
     """
     model = onnx.load_from_string(model_bytes)
     if has_subgraphs(model):
@@ -52,6 +75,10 @@ def fastest_rewrite(model_bytes: bytes, reckon: Reckon) -> bytes:
     kept = tuple(step for step in SIMPLIFYING_PASSES if step is not flip_stride_one)
     for passes in (SIMPLIFYING_PASSES, kept):
         found = _rewritten_place_by_place(_simplified(model, passes), reckon)
+        if mean_gain(reckon(found), reckon(best)) >= MIN_STEP_GAIN:
+            best = found
+    if with_products:
+        found = _simplified(model, PRODUCT_PASSES)
         if mean_gain(reckon(found), reckon(best)) >= MIN_STEP_GAIN:
             best = found
     checked(onnx.load_from_string(best))

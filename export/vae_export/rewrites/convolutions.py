@@ -17,6 +17,9 @@ from vae_runtime.arrays import Float32
 # Axes of (N, C, H, W), and of (N, H, W, C).
 CHANNELS_FIRST = (2, 3)
 CHANNELS_LAST = (1, 2)
+# The orders that lead from one to the other.
+TO_CHANNELS_LAST = [0, 2, 3, 1]
+TO_CHANNELS_FIRST = [0, 3, 1, 2]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import click
 import uvicorn
@@ -26,6 +27,8 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import vae_runtime
@@ -41,6 +44,8 @@ MAX_SAMPLES = 1024
 # Connections beyond are answered 503 at once.
 MAX_CONNECTIONS = 2048
 SECONDS_TO_FINISH = 10
+# Of a service that only this machine reaches.
+OWN_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 PNG = "image/png"
 
 
@@ -153,6 +158,32 @@ class Metrics:
             self.seconds.labels(path).observe(time.perf_counter() - began)
 
 
+class OwnNames:
+    """Refuses requests under other names, and from pages of other sites: plain ASGI.
+
+    So that no page in a browser reaches a service on this machine, under whatever name (DNS
+    rebinding).
+    """
+
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
+        self.app = app
+        self.names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_own(Headers(scope=scope)):
+            answer = PlainTextResponse("this service answers to its own names only", 403)
+            await answer(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _is_own(self, headers: Headers) -> bool:
+        host = urlsplit("//" + headers.get("host", "")).hostname
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).hostname not in self.names:
+            return False
+        return host in self.names
+
+
 @click.command()
 @click.option("--model", "-m", "bundle", help="A bundle; default: the embedded digits.")
 @click.option("--host", default="127.0.0.1", show_default=True)
@@ -163,8 +194,11 @@ def main(bundle: str | None, host: str, port: int, threads: int) -> None:
 
     Example: python examples/serve/app.py --port 8000
     """
+    app = create_app(bundle, threads)
+    if host in OWN_NAMES:
+        app = OwnNames(app, OWN_NAMES)
     uvicorn.run(
-        create_app(bundle, threads),
+        app,
         host=host,
         port=port,
         access_log=False,

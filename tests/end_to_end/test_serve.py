@@ -83,6 +83,13 @@ def test_what_is_wrong_is_said_and_costs_nothing(server: str) -> None:
     assert answer.status_code == 413
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}], ids=str
+)
+def test_other_names_and_other_sites_are_refused(server: str, headers: dict[str, str]) -> None:
+    assert httpx.get(f"{server}/health", headers=headers).status_code == 403
+
+
 def test_metrics_count_requests_by_path(server: str, files: list[bytes]) -> None:
     httpx.post(f"{server}/score", content=files[0])
     text = httpx.get(f"{server}/metrics").text

@@ -24,8 +24,11 @@ from vae_runtime.formats.idx import read_idx
 from vae_runtime.formats.images import array_kind, image_files_in
 from vae_runtime.formats.npy import load_numpy
 
-# A second or two of work, which is what a worker that dies costs.
+# A second or two of work: what a worker that dies costs. Of large sources parts are larger, for
+# the driver hands out a hundred or two in a second (benchmarks/thousand_cores.py).
 ROWS_PER_PART = 10_000
+MAX_ROWS_PER_PART = 100_000
+MANY_PARTS = 1000
 # Of the files whose images are computed together.
 MAX_CHUNK_BYTES = 64 << 20
 ID = "id"
@@ -173,8 +176,9 @@ def _of_images(folder: Path) -> Source:
     files = image_files_in(folder)
     names = [str(file.relative_to(folder)) for file in files]
     parts = []
-    for start in range(0, len(names), ROWS_PER_PART):
-        some = tuple(names[start : start + ROWS_PER_PART])
+    size = _rows_per_part(len(names))
+    for start in range(0, len(names), size):
+        some = tuple(names[start : start + size])
         parts.append(FilesPart(folder.absolute(), some, start))
     return Source(parts, _fingerprint(files))
 
@@ -182,8 +186,9 @@ def _of_images(folder: Path) -> Source:
 def _of_array(path: Path, column: str) -> Source:
     rows = len(_array(path, column))
     parts = []
-    for start in range(0, rows, ROWS_PER_PART):
-        parts.append(ArrayPart(path.absolute(), start, min(start + ROWS_PER_PART, rows)))
+    size = _rows_per_part(rows)
+    for start in range(0, rows, size):
+        parts.append(ArrayPart(path.absolute(), start, min(start + size, rows)))
     return Source(parts, _fingerprint([path]))
 
 
@@ -204,6 +209,10 @@ def _of_tables(paths: Sequence[Path], column: str) -> Source:
                 parts.append(RowGroupPart(path.absolute(), group, rows, first_id))
             first_id += rows
     return Source(parts, _fingerprint(paths))
+
+
+def _rows_per_part(rows: int) -> int:
+    return max(ROWS_PER_PART, min(rows // MANY_PARTS, MAX_ROWS_PER_PART))
 
 
 def _array(path: Path, column: str) -> Column:

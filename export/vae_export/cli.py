@@ -16,10 +16,21 @@ from vae_export.calibration import FOLDER_LABELS, read_calibration, read_labelle
 from vae_export.cli_values import parse_encoder_outputs, parse_image_range, parse_image_shape
 from vae_export.foreign import Description, source_of_modules
 from vae_export.loading import LoadedVAE, is_library_folder, load_vae
+from vae_export.operators_config import write_operators_config
 from vae_export.pipeline import WriteOptions, write_bundle
 from vae_export.source import ExportSource
 from vae_runtime.arrays import ImageShape
-from vae_runtime.bundle import FITS, LIKELIHOODS, Fit, LikelihoodName, Preprocess, Variant
+from vae_runtime.bundle import (
+    FITS,
+    LIKELIHOODS,
+    Bundle,
+    Fit,
+    LikelihoodName,
+    Preprocess,
+    Variant,
+    open_storage,
+    read_graph,
+)
 from vae_runtime.console import CONTEXT_SETTINGS
 from vae_train.checkpoint import load_checkpoint
 
@@ -131,9 +142,20 @@ class ForeignOptions:
 @click.option(
     "--card", "with_card", is_flag=True, help="Add a README.md, as the Hugging Face Hub reads it."
 )
+@click.option(
+    "--operators",
+    type=click.Path(path_type=Path),
+    help="Also write the operators that it needs, for a reduced build of onnxruntime.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing bundle.")
 @click.version_option(package_name="vae-edge")
-def command(source: str, output: Path | None, calibration: Path | None, **settings: Any) -> None:
+def command(
+    source: str,
+    output: Path | None,
+    calibration: Path | None,
+    operators: Path | None,
+    **settings: Any,
+) -> None:
     """Export a VAE to a bundle for vae-run.
 
     SOURCE is model.pt of vae-train; package.module:factory for anybody's torch module; a folder
@@ -161,7 +183,17 @@ def command(source: str, output: Path | None, calibration: Path | None, **settin
     click.echo(parity.table({variant.name: variant.parity for variant in bundle.variants}))
     for variant in bundle.variants:
         click.echo(f"{variant.name:<8} {_summary(variant)}")
+    if operators is not None:
+        write_operators_config(operators, _graphs_of(target, bundle))
     click.echo(target)
+
+
+def _graphs_of(path: Path, bundle: Bundle) -> list[bytes]:
+    """Every graph of a bundle that was written."""
+    storage = open_storage(path)
+    files = {variant.encoder for variant in bundle.variants}
+    files |= {variant.decoder for variant in bundle.variants}
+    return [read_graph(storage, file) for file in sorted(files, key=lambda file: file.file)]
 
 
 def _default_target(source: str) -> Path:

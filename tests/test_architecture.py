@@ -56,6 +56,13 @@ def test_every_file_is_on_the_map(package: str) -> None:
     assert missing == []
 
 
+def test_every_file_of_the_npm_module_is_on_the_map() -> None:
+    sources = ROOT / "bindings" / "js" / "src"
+    _, _, rest = MAP.partition("### bindings/js")
+    shown = set(re.findall(r"`([\w/]+\.ts)`", rest.partition("\n### ")[0]))
+    assert shown == {path.relative_to(sources).as_posix() for path in sources.rglob("*.ts")}
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_file_on_the_map_is_there(package: str) -> None:
     named = re.findall(r"`([\w/]+\.py)`", section(package))

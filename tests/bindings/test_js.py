@@ -1,0 +1,94 @@
+"""The npm module gives what Python gives, on onnxruntime-node and onnxruntime-web. Needs node and
+npm, so it runs in .ci/run.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.bindings.conftest import ROOT, npm
+from tests.bindings.golden import write_golden
+
+from vae_runtime.formats.idx import read_idx
+from vae_runtime.vae import EMBEDDED_BUNDLE
+
+pytestmark = pytest.mark.install
+DATA = ROOT / "tests" / "runtime" / "data"
+DIGITS = ROOT / "tests" / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
+MAX_TARBALL_BYTES = 46_000
+
+
+def test_models_seeds_and_pictures_agree_with_python(module: Path, tmp_path: Path) -> None:
+    bundles = {"digits": EMBEDDED_BUNDLE}
+    for name in ("tiny", "color"):
+        bundles[name] = DATA / f"{name}.vae"
+    write_golden(tmp_path, bundles, read_idx(DIGITS))
+    done = subprocess.run(
+        ["npm", "test"],
+        cwd=module,
+        env=os.environ | {"VAE_EDGE_GOLDEN": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_examples_of_its_readme_run(module: Path) -> None:
+    shutil.copytree(EMBEDDED_BUNDLE, module / "digits.vae", dirs_exist_ok=True)
+    blocks = re.findall(r"```js\n(.*?)```", (module / "README.md").read_text("utf-8"), re.DOTALL)
+    assert len(blocks) == 3
+    printed = []
+    for i, block in enumerate(blocks):
+        script = module / f"example_{i}.mjs"
+        script.write_text(block)
+        done = subprocess.run(
+            ["node", script.name], cwd=module, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, block + done.stderr
+        printed.append(done.stdout)
+        script.unlink()
+    assert printed[0] == "cpu asked for 2 [ 1, 28, 28 ]\n"
+    assert printed[2] == "true no-such.vae: no such bundle\n"
+
+
+def test_it_is_as_small_as_its_readme_says_and_needs_nothing(module: Path) -> None:
+    (pack,) = json.loads(npm(module, "pack", "--dry-run", "--json"))
+    assert pack["size"] <= MAX_TARBALL_BYTES
+    readme = (module / "README.md").read_text("utf-8")
+    stated = re.search(r"takes (\d+) KB as a tarball", readme)
+    assert stated
+    assert abs(pack["size"] / 1000 - int(stated[1])) < 3
+    package = json.loads((module / "package.json").read_text("utf-8"))
+    assert "dependencies" not in package
+    assert all(peer["optional"] for peer in package["peerDependenciesMeta"].values())
+
+
+def test_the_ziggurats_tables_are_those_of_numpys_library(module: Path) -> None:
+    import numpy as np
+
+    library = Path(np.__file__).parent / "random" / "lib" / "libnpyrandom.a"
+    script = """
+        import * as tables from "./dist/random/ziggurat_tables.js";
+        const limits = BigUint64Array.from(tables.LAYER_LIMITS, BigInt);
+        for (const table of [tables.LAYER_HEIGHTS, limits, tables.LAYER_WIDTHS]) {
+          console.log(Buffer.from(table.buffer).toString("hex"));
+        }
+    """
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", script],
+        cwd=module,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    tables = done.stdout.split()
+    assert len(tables) == 3
+    for table in tables:
+        assert len(table) == 2 * 256 * 8
+        assert bytes.fromhex(table) in library.read_bytes()

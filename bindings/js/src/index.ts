@@ -11,6 +11,7 @@ export { prepare, type Picture } from "./images/preprocess.js";
 export { logGaussian, logMixture } from "./latent/gaussian.js";
 export { centerOf, purestPlace } from "./latent/labels.js";
 export { isKnown, verdict, yardstickOf, type Yardstick } from "./latent/novelty.js";
+export { toUint8 } from "./images/numbers.js";
 export { PCG64 } from "./random/pcg64.js";
 export { standardNormal } from "./random/normal.js";
 export type { Seed } from "./random/seed_sequence.js";

@@ -9,8 +9,8 @@ import zipfile
 from collections.abc import Mapping
 from typing import BinaryIO
 
-from vae_runtime.bundle.reading import CHECK_FILE, read_bundle
-from vae_runtime.bundle.storage import MANIFEST, BundleSource, open_storage
+from vae_runtime.bundle.reading import CHECK_FILE, as_storage, read_bundle
+from vae_runtime.bundle.storage import MANIFEST, BundleSource, BundleStorage
 from vae_runtime.errors import BundleError
 
 # The earliest that a zip can say, so that its bytes don't depend on the clock.
@@ -29,7 +29,17 @@ def packed(source: BundleSource) -> bytes:
 
     Raises BundleError for a missing or damaged bundle.
     """
-    storage = open_storage(source)
+    file = io.BytesIO()
+    write_zip(file, bundle_files(source))
+    return file.getvalue()
+
+
+def bundle_files(source: BundleSource | BundleStorage) -> dict[str, bytes]:
+    """The files that belong to a bundle, by name.
+
+    Raises BundleError for a missing or damaged bundle.
+    """
+    storage = as_storage(source)
     bundle = read_bundle(storage)
     names = {MANIFEST}
     for variant in bundle.variants:
@@ -38,6 +48,4 @@ def packed(source: BundleSource) -> bytes:
     # Only `VAE.check` needs it, and says so where it is missing.
     with contextlib.suppress(BundleError):
         members[CHECK_FILE] = storage.read(CHECK_FILE)
-    file = io.BytesIO()
-    write_zip(file, members)
-    return file.getvalue()
+    return members

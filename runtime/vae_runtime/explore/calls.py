@@ -92,6 +92,8 @@ def model(vae: VAE, request: Request) -> Answer:
             "image_shape": list(vae.image_shape),
             "provider": vae.provider.removesuffix("ExecutionProvider"),
             "precision": vae.precision,
+            # The server has one model; the page that has it by itself may load another variant.
+            "precisions": [vae.precision],
             "labels": means,
             "places": places,
             "center": vae.label_mean().tolist() if means else [],

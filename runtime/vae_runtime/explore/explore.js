@@ -1,8 +1,9 @@
 /* The page. Its state is the latent z, the two axes that the plane shows and how far it reaches. */
 
+import { say } from "./message.js";
 import { listenToOwnImages } from "./own.js";
 import { paint, save } from "./paint.js";
-import { call, latestOnly, say } from "./requests.js";
+import { call, latestOnly } from "./requests.js";
 
 const $ = (id) => document.getElementById(id);
 const DEFAULT_REACH = 3;
@@ -31,6 +32,7 @@ async function start() {
   z = new Array(model.latent_dim).fill(0);
   axes = [0, 1];
   describeModel();
+  makePrecisions();
   $("fading").hidden = !model.has_density;
   $("fade").addEventListener("change", update);
   makeSliders();
@@ -50,6 +52,20 @@ function describeModel() {
   const plural = model.latent_dim > 1 ? "s" : "";
   $("about").textContent = `${model.name}: ${width}×${height}, ${color}, ${model.latent_dim} latent dimension${plural}, `
     + `${model.precision} on ${model.provider}`;
+}
+
+/* Another precision is another variant of the bundle, which is loaded with the page. */
+function makePrecisions() {
+  $("precisions").hidden = model.precisions.length < 2;
+  for (const name of model.precisions) {
+    const isOwn = name === model.precision;
+    $("precision").append(new Option(name, name, isOwn, isOwn));
+  }
+  $("precision").addEventListener("change", () => {
+    const query = new URLSearchParams(location.search);
+    query.set("precision", $("precision").value);
+    location.search = query;
+  });
 }
 
 /* The state, and what follows from it. */

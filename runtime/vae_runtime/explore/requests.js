@@ -1,24 +1,14 @@
-/* Requests to the server, and what they have to say. */
+/* Calls of the model, and what goes wrong with them. */
 
-const NO_ANSWER = "The server does not answer. Is vae-run explore still running?";
+import { say } from "./message.js";
+import { send } from "./transport.js";
 
-/* The response at `path`: of a POST where there is a body. Throws an Error with the server's reason. */
+/* The Response at `path`: of a POST where there is a body. Throws an Error with the reason where the call is refused. */
 export async function call(path, body) {
-  const request = body === undefined ? {} : { method: "POST", body };
-  let response;
-  try {
-    response = await fetch(path, request);
-  } catch {
-    throw new Error(NO_ANSWER);
-  }
+  const response = await send(path, body);
   if (!response.ok) throw new Error((await response.json()).error);
   say("");
   return response;
-}
-
-/* Shows an error at the bottom of the screen; "" takes it away. */
-export function say(text) {
-  document.getElementById("message").textContent = text;
 }
 
 /* `send` as a function that has one call under way at a time: of those that wait only the newest is sent. */

@@ -40,6 +40,8 @@ FILES = {
     "/": ("index.html", HTML),
     "/explore.js": ("explore.js", JAVASCRIPT),
     "/requests.js": ("requests.js", JAVASCRIPT),
+    "/message.js": ("message.js", JAVASCRIPT),
+    "/transport.js": ("transport.js", JAVASCRIPT),
     "/paint.js": ("paint.js", JAVASCRIPT),
     "/own.js": ("own.js", JAVASCRIPT),
     "/draw.js": ("draw.js", JAVASCRIPT),

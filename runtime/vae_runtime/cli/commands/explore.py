@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import webbrowser
+from pathlib import Path
 
 import click
 from click.core import ParameterSource
@@ -56,6 +57,19 @@ def host_names(
     default=True,
     help="Open the page in the browser.  [default: open]",
 )
+@click.option(
+    "--static",
+    "static",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Start no server: write the page with the model in it, for any web server.",
+)
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="With --static: the page that examples/browser built.",
+)
 @model_options
 @click.pass_context
 def command(
@@ -64,6 +78,8 @@ def command(
     port: int,
     allowed_hosts: tuple[str, ...],
     opens: bool,
+    static: Path | None,
+    page: Path | None,
     model: ModelOptions,
 ) -> None:
     """Open a web page to move over the latent space.
@@ -72,6 +88,11 @@ def command(
 
     Example: vae-run explore --port 8765
     """
+    if static is not None:
+        _write_page(static, page, model)
+        return
+    if page is not None:
+        raise click.UsageError("--page goes with --static")
     is_default_port = context.get_parameter_source("port") == ParameterSource.DEFAULT
     spare_ports = SPARE_PORTS if is_default_port else 0
     vae = model.load()
@@ -95,6 +116,15 @@ def command(
             server.serve_forever(poll_interval=POLL_SECONDS)
         except KeyboardInterrupt:
             click.echo("", err=True)
+
+
+def _write_page(target: Path, page: Path | None, model: ModelOptions) -> None:
+    from vae_runtime.explore.static_page import BUILT_PAGE, BUNDLE_FOLDER, write_static_page
+
+    vae = model.load()
+    vae.verify()
+    write_static_page(target, vae.storage, page or BUILT_PAGE)
+    click.echo(f"{target}: the page, and the bundle in {BUNDLE_FOLDER}")
 
 
 def _open_browser(url: str) -> None:

@@ -1,7 +1,9 @@
 """docs/architecture.md and docs/bundle.md say what is there, and the import rule holds."""
 
 import ast
+import json
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -103,3 +105,9 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_the_readme_links_every_document() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     assert [path.name for path in DOCS.glob("*.md") if f"(docs/{path.name})" not in readme] == []
+
+
+def test_the_npm_module_has_the_version_of_the_package() -> None:
+    package = json.loads((ROOT / "bindings" / "js" / "package.json").read_text("utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert package["version"] == project["version"]

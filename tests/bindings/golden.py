@@ -20,6 +20,9 @@ from vae_runtime.formats.preprocess import prepare
 DRAWS = 1_000_000
 SEEDS = ([7], [0], [2**32], [2**64 + 1], [0, 2**32 - 1], [3, 5, 8, 13, 21])
 PHOTOGRAPHS = 16
+# Of every size and shape, where windows reach beyond borders.
+SMALL_PICTURES = 60
+MAX_SMALL_SIDE = 90
 
 
 @dataclass
@@ -96,6 +99,9 @@ def _pictures(golden: Golden, digits: NDArray[np.uint8]) -> list[dict[str, Any]]
             cases.append(_picture(golden, picture, preprocess, 1, 28))
     for special in _special(digits, rng):
         cases.append(_picture(golden, special, Preprocess("mnist"), 1, 28))
+    for i in range(SMALL_PICTURES):
+        preprocess = Preprocess(FITS[i % len(FITS)], bool(i % 3))
+        cases.append(_picture(golden, _small(rng), preprocess, 1, 28))
     return cases
 
 
@@ -109,6 +115,18 @@ def _special(digits: NDArray[np.uint8], rng: np.random.Generator) -> list[Image.
         Image.fromarray(noise),
         Image.new("L", (1, 1), 90),
     ]
+
+
+def _small(rng: np.random.Generator) -> Image.Image:
+    """A few strokes on a gradient, of any small size."""
+    height, width = (int(side) for side in rng.integers(1, MAX_SMALL_SIDE, 2))
+    values = np.add.outer(rng.uniform(0, 60) * np.linspace(0, 1, height), np.full(width, 130.0))
+    for _ in range(int(rng.integers(0, 4))):
+        top, left = int(rng.integers(height)), int(rng.integers(width))
+        values[top : top + height // 3, left : left + 1 + width // 12] = rng.uniform(0, 255)
+    return Image.fromarray(
+        np.clip(values + rng.normal(0, 2, values.shape), 0, 255).astype(np.uint8)
+    )
 
 
 def _opened(content: bytes) -> Image.Image:

@@ -56,6 +56,37 @@ def test_the_examples_of_its_readme_run(module: Path) -> None:
     assert printed[2] == "true no-such.vae: no such bundle\n"
 
 
+def test_a_typescript_program_sees_its_types(module: Path) -> None:
+    readme = (module / "README.md").read_text("utf-8")
+    block = re.findall(r"```js\n(.*?)```", readme, re.DOTALL)[0]
+    wrong = 'const text: string = await vae.decode("0");\n'
+    options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022"]
+    for code, is_right in ((block, True), (block + wrong, False)):
+        (module / "program.mts").write_text(code)
+        done = subprocess.run(
+            ["npx", "tsc", *options, "program.mts"],
+            cwd=module,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert (done.returncode == 0) == is_right, done.stdout
+    assert "is not assignable to type 'string'" in done.stdout
+
+
+def test_the_benchmark_measures_every_graph_on_both_engines(module: Path) -> None:
+    done = subprocess.run(
+        ["node", "benchmark.mjs", str(DATA / "tiny.vae")],
+        cwd=module,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"^(wasm|cpu) +(\S+) +batch (\d+)", done.stdout, re.M)
+    assert len(set(found)) == 2 * 2 * 2
+
+
 def test_it_is_as_small_as_its_readme_says_and_needs_nothing(module: Path) -> None:
     (pack,) = json.loads(npm(module, "pack", "--dry-run", "--json"))
     assert pack["size"] <= MAX_TARBALL_BYTES

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -43,8 +44,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         unwanted = shutil.ignore_patterns("node_modules", "dist", "__pycache__")
         shutil.copytree(ROOT / source, root / source, ignore=unwanted)
     folder = root / "examples" / "browser"
-    npm(folder, "install", "--ignore-scripts", "--no-audit", "--no-fund")
-    npm(folder, "run", "build")
+    build, _ = _commands()
+    subprocess.run(["bash", "-ec", build], cwd=root, check=True, timeout=600)
     npm(folder, "install", "--no-save", "--no-audit", "--no-fund", "playwright-core@1")
     return folder
 
@@ -52,8 +53,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_page_gives_what_python_gives_and_works_offline(built: Path, tmp_path: Path) -> None:
     assert CHROMIUM, "apt-get install chromium"
     site = tmp_path / "site"
-    command = [sys.executable, "-m", "vae_runtime", "explore", "--static", str(site)]
-    subprocess.run([*command, "--page", str(built / "dist")], check=True, timeout=120)
+    shutil.copytree(EMBEDDED_BUNDLE, tmp_path / "digits.vae")
+    write = shlex.split(_commands()[1].splitlines()[0])
+    assert write[0] == "vae-run"
+    command = [sys.executable, "-m", "vae_runtime", *write[1:], "--page", str(built / "dist")]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
     _add_bundle_of_both_precisions(site / "both.vae")
     golden = tmp_path / "golden.json"
     golden.write_text(json.dumps(_golden(tmp_path)))
@@ -132,6 +136,13 @@ def _check_what_was_loaded(printed: str) -> None:
     assert stated
     assert abs(page / 1e3 - int(stated[1])) <= 5
     assert abs(wasm / 1e6 - float(stated[2])) <= 0.3
+
+
+def _commands() -> list[str]:
+    """What the manual says to run: to build the page, and to write it."""
+    blocks = re.findall(r"^```text\n(.*?)^```", _manual(), re.M | re.DOTALL)
+    assert len(blocks) == 2
+    return blocks
 
 
 def _manual() -> str:

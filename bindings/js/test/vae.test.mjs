@@ -76,3 +76,14 @@ test("pixels of any size are encoded", async () => {
   const { zMean } = await vae.encode({ width: 100, height: 80, data });
   assert.deepEqual(zMean.shape, [1, 2]);
 });
+
+test("calls may overlap", async () => {
+  const expected = golden.bundles.tiny;
+  const vae = await load(expected.path, { ort: web });
+  const images = floats(expected.decoded);
+  const calls = [vae.decode(floats(expected.z)), vae.reconstruct(images), vae.sample(5, 3), vae.decode(floats(expected.z))];
+  const found = await Promise.all(calls);
+  ["decoded", "reconstructed", "sample_3", "decoded"].forEach((what, i) => {
+    assert.ok(distance(found[i].data, floats(expected[what])) < MAX_DIFFERENCE, what);
+  });
+});

@@ -7,8 +7,8 @@ import type { Picture } from "./preprocess.js";
    shows one. */
 export type PictureSource = Picture | Blob | ImageBitmap | HTMLImageElement | HTMLCanvasElement;
 
-// A pixel takes 4 bytes, and a float for its gray value.
-const MAX_PIXELS = 2 ** 26;
+// What the canvas of a phone holds. Larger pictures are drawn at a half, a quarter … of their size.
+const MAX_PIXELS = 2 ** 24;
 
 export function isPictureSource(source: unknown): source is PictureSource {
   if (typeof source !== "object" || source === null) return false;
@@ -27,12 +27,18 @@ export async function pictureFrom(source: PictureSource): Promise<Picture> {
   } catch (error) {
     throw new Error(source instanceof Blob ? "not an image" : reasonOf(error));
   }
-  const { width, height } = bitmap;
-  if (width * height > MAX_PIXELS) throw new Error(`a picture of ${width}×${height} is too large`);
+  const [width, height] = drawnSize(bitmap);
   const context = new OffscreenCanvas(width, height).getContext("2d")!;
-  context.drawImage(bitmap, 0, 0);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, width, height);
   bitmap.close();
   return context.getImageData(0, 0, width, height);
+}
+
+function drawnSize({ width, height }: ImageBitmap): [number, number] {
+  let factor = 1;
+  while (width * height > MAX_PIXELS * factor ** 2) factor *= 2;
+  return [Math.max(1, Math.floor(width / factor)), Math.max(1, Math.floor(height / factor))];
 }
 
 function checkedPixels(picture: Picture): Picture {

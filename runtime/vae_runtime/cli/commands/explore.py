@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from vae_runtime.cli.options import ModelOptions, model_options
-from vae_runtime.explore import open_server
+from vae_runtime.explore import ExploreServer, open_server
 
 POLL_SECONDS = 0.2
 # Ports after the default one that are tried where that one is taken.
@@ -93,11 +93,11 @@ def command(
         return
     if page is not None:
         raise click.UsageError("--page goes with --static")
-    is_default_port = context.get_parameter_source("port") == ParameterSource.DEFAULT
-    spare_ports = SPARE_PORTS if is_default_port else 0
     vae = model.load()
     vae.require_vectors("explore")
     vae.verify()
+    is_default_port = context.get_parameter_source("port") == ParameterSource.DEFAULT
+    spare_ports = SPARE_PORTS if is_default_port else 0
     with open_server(
         vae, host, port, allowed_hosts=allowed_hosts, spare_ports=spare_ports
     ) as server:
@@ -108,14 +108,18 @@ def command(
                 f"Warning: bound to {host}, so other machines can use this page and the model",
                 err=True,
             )
-        url = server.url
-        click.echo(f"{url} (Ctrl-C ends it)")
-        if opens:
-            _open_browser(url)
-        try:
-            server.serve_forever(poll_interval=POLL_SECONDS)
-        except KeyboardInterrupt:
-            click.echo("", err=True)
+        _serve(server, opens)
+
+
+def _serve(server: ExploreServer, opens: bool) -> None:
+    """Answer requests until Ctrl-C."""
+    click.echo(f"{server.url} (Ctrl-C ends it)")
+    if opens:
+        _open_browser(server.url)
+    try:
+        server.serve_forever(poll_interval=POLL_SECONDS)
+    except KeyboardInterrupt:
+        click.echo("", err=True)
 
 
 def _write_page(target: Path, page: Path | None, model: ModelOptions) -> None:

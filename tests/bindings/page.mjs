@@ -108,6 +108,7 @@ await both.page.waitForURL(/bundle=both\.vae&precision=int8/);
 await shown(both.page);
 assert.match(await both.page.textContent("#about"), / int8 on WebAssembly$/);
 assert.deepEqual(both.problems, []);
+await both.page.screenshot({ path: `${folder}/both.png` });
 
 // A bundle that is dropped, and stays when the page is loaded again; one that is none says so.
 await drop(both.page, golden.zip, "dropped.vae");

@@ -13,6 +13,7 @@ import {
 } from "./fields.js";
 import {
   FITS,
+  LIKELIHOODS,
   type Component,
   type Covariance,
   type GraphFile,
@@ -126,8 +127,8 @@ function graphAt(values: JsonObject, path: string): GraphFile {
 }
 
 function likelihoodAt(values: JsonObject, channels: number): Likelihood {
-  const name = oneOf(values.name, ["bernoulli", "gaussian"], "likelihood.name");
-  if (name === "bernoulli") return { name, logVar: [] };
+  const name = oneOf(values.name, LIKELIHOODS, "likelihood.name");
+  if (name !== "gaussian") return { name, logVar: [] };
   const logVar = vectorAt(values.log_var, "likelihood.log_var", channels);
   if (logVar.some((value) => Math.abs(value) > MAX_LOG_VAR)) {
     throw new Error(`'likelihood.log_var' must lie within ±${MAX_LOG_VAR}`);

@@ -3,6 +3,9 @@
 export type Fit = "contain" | "stretch" | "crop" | "mnist";
 export const FITS: readonly Fit[] = ["contain", "stretch", "crop", "mnist"];
 
+export type LikelihoodName = "bernoulli" | "continuous_bernoulli" | "gaussian";
+export const LIKELIHOODS: readonly LikelihoodName[] = ["bernoulli", "continuous_bernoulli", "gaussian"];
+
 export type GraphPrecision = "fp32" | "int8";
 /* A matrix, or the vector of a diagonal one. */
 export type Covariance = readonly number[] | readonly (readonly number[])[];
@@ -40,7 +43,7 @@ export interface Label {
 }
 
 export interface Likelihood {
-  readonly name: "bernoulli" | "gaussian";
+  readonly name: LikelihoodName;
   /* The log variance of each channel, for "gaussian". */
   readonly logVar: readonly number[];
 }

@@ -5,10 +5,8 @@ import { crc32 } from "../random/crc32.js";
 import { standardNormal } from "../random/normal.js";
 import { PCG64 } from "../random/pcg64.js";
 import type { Seed } from "../random/seed_sequence.js";
+import { highestLogLikelihood } from "./likelihood.js";
 
-// A float32 sigmoid reaches 0 and 1, whose logarithms are infinite; Keras clips here too.
-const MIN_PROBABILITY = Math.fround(1e-7);
-const MAX_PROBABILITY = Math.fround(1 - 1e-7);
 // The variance of the rounding to 8 bits, so that a constant image has an error too.
 const ROUNDING_VARIANCE = 1 / (12 * 255 ** 2);
 
@@ -16,29 +14,6 @@ const ROUNDING_VARIANCE = 1 / (12 * 255 ** 2);
 export function drawFor(image: Float32Array, latentDim: number, seed: Seed): Float64Array {
   const bytes = new Uint8Array(image.buffer, image.byteOffset, image.byteLength);
   return standardNormal(new PCG64(seed, crc32(bytes)), latentDim);
-}
-
-/* log p(image | z), summed over pixels, for the decoded image of z. */
-export function logLikelihood(
-  image: Float32Array,
-  decoded: Float32Array,
-  shape: ImageShape,
-  likelihood: Likelihood,
-): number {
-  const pixels = shape[1] * shape[2];
-  let sum = 0;
-  for (let i = 0; i < image.length; i++) {
-    const x = image[i]!;
-    if (likelihood.name === "gaussian") {
-      const logVar = likelihood.logVar[Math.floor(i / pixels)]!;
-      const squared = Math.fround(x - decoded[i]!) ** 2 * Math.exp(-logVar);
-      sum -= 0.5 * (squared + logVar + Math.log(2 * Math.PI));
-      continue;
-    }
-    const p = Math.min(MAX_PROBABILITY, Math.max(MIN_PROBABILITY, decoded[i]!));
-    sum += x * Math.log(p) + (1 - x) * Math.log1p(-p);
-  }
-  return sum;
 }
 
 /* KL(q(z | x) || p(z)) of a diagonal Gaussian. */
@@ -57,8 +32,8 @@ export function relativeScore(
   shape: ImageShape,
   likelihood: Likelihood,
 ): number {
-  const shortfall = logLikelihood(image, image, shape, likelihood) - score;
-  if (likelihood.name === "bernoulli") return -shortfall;
+  const shortfall = highestLogLikelihood(image, shape, likelihood) - score;
+  if (likelihood.name !== "gaussian") return -shortfall;
   const [channels, height, width] = shape;
   const pixels = height * width;
   let [rounding, constant] = [0, 0];

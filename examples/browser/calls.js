@@ -147,5 +147,8 @@ async function pngOf(data, columns, shape) {
 }
 
 function base64Of(bytes) {
-  return btoa(String.fromCharCode(...bytes));
+  let letters = "";
+  // A large image has more bytes than a call may have arguments.
+  for (const byte of bytes) letters += String.fromCharCode(byte);
+  return btoa(letters);
 }

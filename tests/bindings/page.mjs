@@ -110,6 +110,19 @@ assert.match(await both.page.textContent("#about"), / int8 on WebAssembly$/);
 assert.deepEqual(both.problems, []);
 await both.page.screenshot({ path: `${folder}/both.png` });
 
+// Colors, three latents, no labels, no scores of held-out images.
+const color = await open({ viewport: { width: 1000, height: 800 } }, `${url}?bundle=color.vae`);
+assert.match(await color.page.textContent("#about"), /^color\.vae: 16×16, color, 3 latent dimensions/);
+const colors = await color.page.evaluate(() => {
+  const canvas = document.getElementById("image");
+  return Array.from(canvas.getContext("2d").getImageData(0, 0, 16, 16).data).filter((_, i) => i % 4 < 3);
+});
+assert.ok(distance(colors, golden.color) <= 1);
+await drop(color.page, golden.photographs[0].path, "photo.jpg");
+await color.page.waitForFunction(() => document.querySelector("#score").textContent.includes("nats"));
+assert.equal(await color.page.textContent("#verdict"), golden.colorVerdict);
+assert.deepEqual(color.problems, []);
+
 // A bundle that is dropped, and stays when the page is loaded again; one that is none says so.
 await drop(both.page, golden.zip, "dropped.vae");
 await both.page.waitForURL(/bundle=dropped/);

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.install
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PHOTOGRAPHS = ("photo_three.jpg", "photo_seven.jpg", "photo_eight.jpg", "three.png")
 PLACES = ([0.0, 0.0], [1.25, -0.4], [-2.0, 2.5], [0.3, 3.0])
+COLOR = ROOT / "tests" / "runtime" / "data" / "color.vae"
 SOURCES = ("runtime/vae_runtime/explore", "bindings/js/src", "examples/browser")
 # The page's own files without onnxruntime's WebAssembly, which docs/browser.md states too.
 MAX_PAGE_BYTES = 150_000
@@ -59,6 +60,7 @@ def test_the_page_gives_what_python_gives_and_works_offline(built: Path, tmp_pat
     command = [sys.executable, "-m", "vae_runtime", *write[1:], "--page", str(built / "dist")]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
     _add_bundle_of_both_precisions(site / "both.vae")
+    shutil.copytree(COLOR, site / "color.vae")
     golden = tmp_path / "golden.json"
     golden.write_text(json.dumps(_golden(tmp_path)))
     environment = os.environ | {
@@ -83,7 +85,11 @@ def _golden(folder: Path) -> dict[str, Any]:
     fields = {"z": [0, 0], "axes": [0, 1], "reach": 3, "cells": 15, "fade": True}
     plane = calls.plane(vae, calls.Request(json.dumps(fields).encode()))
     (folder / "digits.zip").write_bytes(packed(EMBEDDED_BUNDLE))
+    color = vae_runtime.load(COLOR, provider="cpu")
+    center = to_uint8(color.decode(np.zeros(3)))[0]
     return {
+        "color": center.transpose(1, 2, 0).ravel().tolist(),
+        "colorVerdict": _photograph(color, PHOTOGRAPHS[0])["verdict"],
         "decoded": [{"z": z, "image": _pixels(vae.decode(z))} for z in PLACES],
         "plane": np.asarray(Image.open(io.BytesIO(plane.body))).ravel().tolist(),
         "photographs": [_photograph(vae, name) for name in PHOTOGRAPHS],

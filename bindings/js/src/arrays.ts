@@ -48,6 +48,7 @@ export function sizeOf(shape: readonly number[]): number {
 
 function flat(z: Latents): ArrayLike<number> {
   if ("shape" in z) return z.data;
+  if (ArrayBuffer.isView(z)) return z as unknown as ArrayLike<number>;
   const rows = Array.from(z as ArrayLike<number | ArrayLike<number>>);
   return rows.flatMap((row) => (typeof row === "number" ? [row] : Array.from(row)));
 }

@@ -43,6 +43,7 @@ def export_bundle(
     with_card: bool = False,
     int8_budget: float | None = None,
     strict: bool = False,
+    dynamic_size: bool = False,
     on_finding: OnFinding = print,
 ) -> Bundle:
     """Write the bundle `output` for a whole VAE, or for a pair of an encoder and a decoder.
@@ -61,7 +62,8 @@ def export_bundle(
     "int8" among `precisions` is refused. `as_zip` writes one file in place of a folder, `with_card`
     a README.md for people and for the Hugging Face Hub. int8 may lose `int8_budget` nats of ELBO
     (None: 0.3, or 0.05 % of the mean reconstruction loss); where it can't be had `on_finding` is
-    told, or VAEError raised if `strict`.
+    told, or VAEError raised if `strict`. With `dynamic_size` the graphs take images of other sizes
+    than `image_shape` too, which networks of convolutions do; see docs/exporting.md.
 
     Raises VAEError when the modules cannot be exported, when it is not clear what they return, when
     a graph differs from torch by more than `tolerance` (relative to the output's largest
@@ -78,6 +80,7 @@ def export_bundle(
         preprocess=Preprocess(fit, invert),
         images=None if images is None else check_images(images, image_shape),
         labels=labels,
+        dynamic_size=dynamic_size,
     )
     modules = [vae] if decoder is None else [vae, decoder]
     source = source_of_modules(modules, description, on_finding)

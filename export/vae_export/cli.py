@@ -49,6 +49,7 @@ class ForeignOptions:
     fit: Fit | None
     invert: bool
     labels: Path | None
+    dynamic_size: bool
     trust: bool
 
     def given(self) -> list[str]:
@@ -126,6 +127,9 @@ class ForeignOptions:
     "--labels",
     type=click.Path(path_type=Path),
     help=f"Labels of --calibration: IDX, .npy, text, or the word {FOLDER_LABELS}.",
+)
+@click.option(
+    "--dynamic-size", is_flag=True, help="Images of any size, for networks of convolutions."
 )
 @click.option(
     "--trust",
@@ -250,6 +254,7 @@ def _description(
         preprocess=preprocess,
         images=images,
         labels=labels,
+        dynamic_size=foreign.dynamic_size,
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vae_export.adapters import Adapted, Hints, adapt
 from vae_export.labels import LatentPlaces, measure_latents
 from vae_export.likelihoods import find_likelihood, giving_means
+from vae_export.sizes import keeping_shape
 from vae_export.source import ExportSource
 from vae_export.torch_modules import copied, module_name
 from vae_runtime.arrays import Float32, ImageShape
@@ -41,6 +42,8 @@ class Description:
     # (N, C, H, W) in [0, 1], and the label of each.
     images: Float32 | None = None
     labels: Labels | None = None
+    # Whether images may have any size.
+    dynamic_size: bool = False
 
 
 def source_of_modules(
@@ -69,12 +72,14 @@ def source_of_modules(
     places = LatentPlaces({}, ())
     if images is not None and len(images):
         places = measure_latents(adapted.encoder, images, labels)
+    is_dynamic = description.dynamic_size
     return ExportSource(
-        encoder=adapted.encoder,
+        encoder=keeping_shape(adapted.encoder) if is_dynamic else adapted.encoder,
         decoder=giving_means(adapted.decoder, likelihood),
         image_shape=description.image_shape,
         latent_dim=adapted.latent_dim,
         latent_shape=adapted.latent_shape if len(adapted.latent_shape) == 3 else (),
+        dynamic_size=is_dynamic,
         likelihood=likelihood,
         heldout_images=images,
         calibration_images=images,

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import onnx
 import torch
@@ -24,6 +25,7 @@ IR_VERSION = 9
 BATCH_DIMENSION = "batch"
 # Traced with one image, torch would take the batch for a constant.
 EXAMPLE_BATCH = 2
+Shapes = Mapping[str, tuple[int, ...]]
 NOISY_LOGGERS = (
     "torch.onnx",
     "onnxscript",
@@ -40,11 +42,14 @@ def export_graph(
     input_name: str,
     output_names: Sequence[str],
     metadata: Mapping[str, str],
+    *,
+    any_size: bool = False,
 ) -> onnx.ModelProto:
     """Trace `module`, which takes one (batch, *shape) float32, into a checked ONNX model.
 
-    `metadata` goes into the model. Raises VAEError naming the module and the reason when torch or
-    ONNX cannot express it, or when its batch isn't dynamic.
+    `metadata` goes into the model; height and width are dynamic too where it is for `any_size`.
+    Raises VAEError naming the module and the reason when torch or ONNX cannot express it, or when
+    a dimension that should be dynamic isn't.
     """
     name = module_name(module)
     example = torch.full((EXAMPLE_BATCH, *shape), 0.5)
@@ -55,7 +60,7 @@ def export_graph(
                 (example,),
                 input_names=[input_name],
                 output_names=list(output_names),
-                dynamic_shapes=({0: torch.export.Dim(BATCH_DIMENSION)},),
+                dynamic_shapes=(_dynamic_dimensions(any_size),),
                 opset_version=OPSET,
                 dynamo=True,
                 external_data=False,
@@ -67,11 +72,15 @@ def export_graph(
     model = _without_notes(program.model_proto)
     _require_opset(model)
     _require_interface(name, model, input_name, output_names)
+    if any_size:
+        _name_dimensions(name, model)
     _require_dynamic_batch(name, model)
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     model = checked(model)
-    require_readable(name, model.SerializeToString())
+    if not any_size:
+        # Graphs of any size are read once for each size that is proven.
+        require_readable(name, model.SerializeToString())
     return model
 
 
@@ -88,19 +97,30 @@ def checked(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def require_readable(name: str, model_bytes: bytes) -> None:
-    """Raise VAEError, with the operator, for a graph that the runtime would refuse to read."""
+def require_readable(name: str, model_bytes: bytes, shapes: Shapes | None = None) -> None:
+    """Raise VAEError, with the operator, for a graph that the runtime would refuse to read.
+
+    `shapes` are those that the inputs and outputs of a graph for images of any size are to have,
+    without the batch.
+    """
     graph = onnx.load_from_string(model_bytes).graph
+    inputs = _sizes(graph.input, shapes)
+    outputs = _sizes(graph.output, shapes)
     try:
-        check_graph(model_bytes, _sizes(graph.input), _sizes(graph.output))
+        check_graph(model_bytes, inputs, outputs, any_size=shapes is not None)
     except GraphError as error:
         raise VAEError(f"{name}: the runtime would refuse its graph: {error}") from None
 
 
-def _sizes(values: Iterable[onnx.ValueInfoProto]) -> dict[str, tuple[int, ...]]:
-    """Names of inputs or outputs, with their shapes without the batch."""
+def _sizes(
+    values: Iterable[onnx.ValueInfoProto], shapes: Shapes | None
+) -> dict[str, tuple[int, ...]]:
+    """Names of inputs or outputs, with their shapes without the batch: their own, or these."""
     sizes = {}
     for value in values:
+        if shapes is not None:
+            sizes[value.name] = shapes[value.name]
+            continue
         dimensions = value.type.tensor_type.shape.dim[1:]
         sizes[value.name] = tuple(dimension.dim_value for dimension in dimensions)
     return sizes
@@ -150,6 +170,30 @@ def _require_dynamic_batch(name: str, model: onnx.ModelProto) -> None:
                 f"{batch.dim_value or batch.dim_param}; its forward must not look at the batch "
                 "size (use flatten(1) or view(x.shape[0], …))"
             )
+
+
+def _dynamic_dimensions(any_size: bool) -> dict[int, Any]:
+    if not any_size:
+        return {0: torch.export.Dim(BATCH_DIMENSION)}
+    # Behind convolutions with strides, sizes are formulas that no name of ours would fit.
+    return dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
+
+
+def _name_dimensions(name: str, model: onnx.ModelProto) -> None:
+    """Name the batch, height and width. Raises VAEError where one of the latter is fixed."""
+    for value in (*model.graph.input, *model.graph.output):
+        prefix = "" if value.name == "image" else "latent_"
+        batch = value.type.tensor_type.shape.dim[0]
+        if batch.dim_param:
+            batch.dim_param = BATCH_DIMENSION
+        for axis, dimension in zip((2, 3), ("height", "width"), strict=True):
+            size = value.type.tensor_type.shape.dim[axis]
+            if not size.dim_param:
+                raise VAEError(
+                    f"{name}: the {dimension} of {value.name} is fixed at {size.dim_value}, so it "
+                    "has one size: --dynamic-size is for networks of convolutions"
+                )
+            size.dim_param = prefix + dimension
 
 
 @contextmanager

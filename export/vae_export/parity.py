@@ -95,12 +95,14 @@ def expect(module: nn.Module, inputs: Float32) -> Expected:
     return Expected(inputs, in_float64, in_float32)
 
 
-def measure(expected: Expected, model_bytes: bytes) -> dict[str, Difference]:
-    """Run the graph in batches of 1, 2, 7, 64 and 256 of the inputs that torch was given."""
+def measure(
+    expected: Expected, model_bytes: bytes, batches: Sequence[int] = BATCHES
+) -> dict[str, Difference]:
+    """Run the graph in batches of so many of the inputs that torch was given."""
     session = open_session(model_bytes)
     input_name = session.get_inputs()[0].name
     errors = {output.name: _Errors() for output in session.get_outputs()}
-    for batch in BATCHES:
+    for batch in batches:
         values = session.run(None, {input_name: expected.inputs[:batch]})
         for i, (output, value) in enumerate(zip(errors, values, strict=True)):
             in_float64 = expected.in_float64[i][:batch]

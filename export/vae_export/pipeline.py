@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from vae_export.contract import require_contract
 from vae_export.cpu_decoders import write_cpu_decoders
 from vae_export.graphs import export_graph
 from vae_export.int8 import Int8UnavailableError
+from vae_export.sizes import prove_sizes, require_any_size, shapes_at
 from vae_export.source import ExportSource
 from vae_export.torch_modules import module_name
 from vae_runtime.arrays import Float32, Float64
@@ -83,11 +85,15 @@ def write_bundle(
     from torch by more than the tolerance, or when `output` exists and isn't to be replaced.
     """
     with _new_output(output, options.force, options.as_zip) as folder:
+        if source.dynamic_size:
+            require_any_size(source)
         probes = _run_torch(source)
         portable = _write_portable(source, folder, probes, options.tolerance)
         variants = [portable]
         prove = partial(_prove, probes.decoder, tolerance=options.tolerance)
-        variants += write_cpu_decoders(folder, portable, prove)
+        if not source.dynamic_size:
+            # What a rewrite gains is reckoned for one size.
+            variants += write_cpu_decoders(folder, portable, prove)
         write_check(folder, source, probes.images[:CHECK_COUNT], probes.z[-CHECK_COUNT:])
         bundle = _measured(source, folder, _describe(source, variants))
         if "int8" in options.precisions:
@@ -134,7 +140,8 @@ def _new_zip(output: Path, force: bool) -> Iterator[Path]:
 def _run_torch(source: ExportSource) -> Probes:
     """Check both modules against the contract and record what they compute."""
     images, z = _probe_inputs(source)
-    encoder_outputs = {"z_mean": (source.latent_dim,), "z_log_var": (source.latent_dim,)}
+    latents = source.traced_latent_shape
+    encoder_outputs = {"z_mean": latents, "z_log_var": latents}
     require_contract(source.encoder, torch.from_numpy(images[:CHECK_COUNT]), encoder_outputs)
     decoder_outputs = {"image": source.image_shape}
     (decoded,) = require_contract(source.decoder, torch.from_numpy(z), decoder_outputs)
@@ -160,7 +167,8 @@ def _probe_inputs(source: ExportSource) -> tuple[Float32, Float32]:
     if source.heldout_images is not None:
         # np.resize repeats the images where there are fewer.
         images = np.resize(source.heldout_images, images.shape)
-    z = rng.uniform(-LATENT_REACH, LATENT_REACH, (PROBE_COUNT, source.latent_dim))
+    shape = (PROBE_COUNT, *source.traced_latent_shape)
+    z = rng.uniform(-LATENT_REACH, LATENT_REACH, shape)
     z[0] = LATENT_REACH
     z[1] = -LATENT_REACH
     return images, z.astype(np.float32)
@@ -172,21 +180,37 @@ def _write_portable(
     """Write encoder.onnx and decoder.onnx, which run on every execution provider."""
     notes = _metadata(source)
     encoder = export_graph(
-        source.encoder, source.image_shape, "image", ["z_mean", "z_log_var"], notes
+        source.encoder,
+        source.image_shape,
+        "image",
+        ["z_mean", "z_log_var"],
+        notes,
+        any_size=source.dynamic_size,
     ).SerializeToString()
     decoder = export_graph(
-        source.decoder, (source.latent_dim,), "z", ["image"], notes
+        source.decoder,
+        source.traced_latent_shape,
+        "z",
+        ["image"],
+        notes,
+        any_size=source.dynamic_size,
     ).SerializeToString()
     reports = {
         "encoder": _prove(probes.encoder, encoder, tolerance),
         "decoder": _prove(probes.decoder, decoder, tolerance),
     }
+    shapes = None
+    if source.dynamic_size:
+        _, height, width = source.image_shape
+        shapes = shapes_at(source, (height, width))
+        for part, sizes in prove_sizes(source, encoder, decoder, tolerance).items():
+            reports[part]["sizes"] = sizes
     return Variant(
         name="fp32",
         precision="fp32",
         providers=(ANY_PROVIDER,),
-        encoder=write_graph(folder, "encoder.onnx", encoder),
-        decoder=write_graph(folder, "decoder.onnx", decoder),
+        encoder=write_graph(folder, "encoder.onnx", encoder, shapes),
+        decoder=write_graph(folder, "decoder.onnx", decoder, shapes),
         parity=reports,
     )
 
@@ -195,6 +219,8 @@ def _with_int8(source: ExportSource, folder: Path, bundle: Bundle, budget: float
     # onnxruntime's quantization tools take a second to import.
     from vae_export.int8.attempts import add_int8
 
+    if source.dynamic_size:
+        raise Int8UnavailableError("int8: graphs of a dynamic size have none")
     if source.calibration_images is None or not len(source.calibration_images):
         raise VAEError(
             "int8 needs images to calibrate on: a checkpoint that carries some, --calibration, "
@@ -219,7 +245,7 @@ def _remove_unlisted(folder: Path, bundle: Bundle) -> None:
             file.unlink()
 
 
-def _prove(expected: parity.Expected, model_bytes: bytes, tolerance: float) -> Mapping[str, object]:
+def _prove(expected: parity.Expected, model_bytes: bytes, tolerance: float) -> dict[str, Any]:
     """Raise VAEError where a graph differs from torch; else return the report for the manifest."""
     differences = parity.measure(expected, model_bytes)
     parity.require(differences, tolerance)
@@ -230,6 +256,7 @@ def _describe(source: ExportSource, variants: Sequence[Variant]) -> Bundle:
     return Bundle(
         latent_dim=source.latent_dim,
         latent_shape=source.latent_shape,
+        dynamic_size=source.dynamic_size,
         image_shape=source.image_shape,
         variants=tuple(variants),
         likelihood=source.likelihood,

@@ -18,15 +18,18 @@ class ExportSource:
     """Modules in evaluation mode, and what a bundle says of them.
 
     `encoder` takes images (N, C, H, W) float32 in [0, 1] and returns z_mean and z_log_var, each
-    (N, latent_dim); `decoder` takes z (N, latent_dim) and returns images.
+    (N, latent_dim); `decoder` takes z (N, latent_dim) and returns images. With a dynamic size
+    latents are (N, *latent_shape).
     """
 
     encoder: nn.Module
     decoder: nn.Module
     image_shape: ImageShape
     latent_dim: int
-    # (C, h, w) of spatial latents, which both modules have flattened; empty for vectors.
+    # (C, h, w) of spatial latents; empty for vectors.
     latent_shape: tuple[int, ...] = ()
+    # Whether graphs take images of any size; then both modules keep the latents' shape.
+    dynamic_size: bool = False
     likelihood: Likelihood
     # (N, C, H, W) that training didn't see; without any, parity uses noise and nothing is scored.
     heldout_images: Float32 | None = None
@@ -39,6 +42,11 @@ class ExportSource:
     training: Mapping[str, Any] = field(default_factory=dict)
     preprocess: Preprocess = field(default_factory=Preprocess)
     checkpoint_sha256: str = ""
+
+    @property
+    def traced_latent_shape(self) -> tuple[int, ...]:
+        """The shape of latents, without the batch, in modules and graphs."""
+        return self.latent_shape if self.dynamic_size else (self.latent_dim,)
 
 
 class BookEncoder(nn.Module):

@@ -48,6 +48,7 @@ from vae_runtime.bundle.reading import as_storage
 from vae_runtime.door import MAX_PIXELS
 from vae_runtime.engine.conditions import conditions_here
 from vae_runtime.engine.cpu import default_threads
+from vae_runtime.engine.flat import FlatLatents
 from vae_runtime.engine.precision import Precision, choose_precision
 from vae_runtime.engine.providers import CPU, Provider, resolve
 from vae_runtime.engine.session import BundleGraph
@@ -81,6 +82,7 @@ MAX_SCALE = 256
 STREAM_CHUNK = 1024
 # Images that a score decodes at once.
 SCORE_CHUNK = 1024
+Graph = BundleGraph | FlatLatents
 SampleSource = Literal["prior", "data"]
 SAMPLE_SOURCES: tuple[SampleSource, ...] = get_args(SampleSource)
 
@@ -112,7 +114,7 @@ class VAE:
 
     May be shared by threads, pickled, and used in a forked child. `variant` names one of the
     bundle's variants and runs it whatever its conditions are; `precision` is then the variant's
-    own. Raises ValueError for a name that the bundle doesn't have.
+    own. `size` is that of `of_size`. Raises ValueError for a name that the bundle doesn't have.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class VAE:
         provider_options: Mapping[str, Any] | None = None,
         *,
         variant: str | None = None,
+        size: tuple[int, int] | None = None,
     ) -> None:
         _check_threads(threads)
         _check_provider(provider, precision, provider_options)
@@ -136,8 +139,12 @@ class VAE:
             "threads": threads,
             "provider_options": provider_options,
             "variant": variant,
+            "size": size,
         }
         self.bundle: Bundle = read_bundle(self.storage)
+        if size is not None:
+            self.bundle = self.bundle.of_size(*_checked_size(size))
+        self._of_last_size: VAE | None = None
         self.threads = threads or default_threads()
         chosen = resolve(provider, provider_options)
         self.provider = chosen.name
@@ -189,6 +196,8 @@ class VAE:
         self._encoder.close()
         self._decoder.close()
         self._posterior.close()
+        if self._of_last_size is not None:
+            self._of_last_size.close()
 
     def verify(self) -> None:
         """Check everything that is in the bundle's files.
@@ -249,11 +258,33 @@ class VAE:
             "producer": dict(self.bundle.producer),
         }
 
+    def of_size(self, height: int, width: int) -> VAE:
+        """The same model for images of another size, where the bundle has a dynamic size.
+
+        It has the shapes of that size, and no labels, density and quantiles. `encode`,
+        `reconstruct` and `decode` find out by themselves which size arrays of theirs have. Raises
+        ValueError for a bundle of one size, for what isn't a multiple of its stride, and for more
+        than 1024×1024 pixels.
+        """
+        size = _checked_size((height, width))
+        if size == self.image_shape[1:]:
+            return self
+        last = self._of_last_size
+        if last is None or last.image_shape[1:] != size:
+            last = _rebuilt({**self._arguments, "size": size})
+            self._of_last_size = last
+        return last
+
     def decode(self, z: ArrayLike) -> Float32:
         """Latents (N, D) or (N, *latent_shape) -> images (N, C, H, W) float32 in [0, 1].
 
+        With a dynamic size latents (N, C, h, w) of any h and w.
         Raises ValueError for another shape, NaN or infinity, TypeError for what isn't numbers.
         """
+        if self.bundle.dynamic_size:
+            other = self._for_shape(z, self.latent_shape, self.bundle.stride)
+            if other is not self:
+                return other.decode(z)
         (images,) = self._decoder(self._latents(z))
         return images
 
@@ -318,6 +349,10 @@ class VAE:
         where it finds none; nothing in it is random. Raises ValueError for arrays of other shapes
         and values and for another inference, TypeError for another dtype.
         """
+        if self.bundle.dynamic_size:
+            other = self._for_shape(images, self.image_shape, (1, 1))
+            if other is not self:
+                return other.encode(images, inference=inference)
         z_mean, z_log_var = self._encoded(images, inference)
         if not self.bundle.has_spatial_latents:
             return z_mean, z_log_var
@@ -326,7 +361,7 @@ class VAE:
 
     def reconstruct(self, images: ImageSource, *, inference: Inference = "encoder") -> Float32:
         """decode(z_mean) of the images: (N, C, H, W) float32 in [0, 1]."""
-        z_mean, _ = self._encoded(images, inference)
+        z_mean, _ = self.encode(images, inference=inference)
         return self.decode(z_mean)
 
     def sample(
@@ -536,6 +571,18 @@ class VAE:
             return check_images(images, self.image_shape)
         return self.read(images)
 
+    def _for_shape(
+        self, array: ArrayLike | ImageSource, shape: tuple[int, ...], stride: tuple[int, int]
+    ) -> VAE:
+        """The model for an array (N, C, h, w) that differs from `shape` in size alone.
+
+        `stride` is that of the images over such arrays.
+        """
+        found = np.shape(array) if isinstance(array, np.ndarray) else ()
+        if len(found) != 4 or found[1] != shape[0] or found[1:] == shape or 0 in found:
+            return self
+        return self.of_size(found[2] * stride[0], found[3] * stride[1])
+
     def _encoded(self, images: ImageSource, inference: Inference) -> tuple[Float32, Float32]:
         """z_mean and z_log_var, each (N, D), whatever shape the latents have."""
         array = self._images(images)
@@ -561,9 +608,10 @@ class VAE:
         tiles = tiles.reshape(-1, *self.image_shape)
         return sheet(tiles, columns, scale=scale, gap=1)
 
-    def _graphs(self, provider: Provider) -> tuple[BundleGraph, BundleGraph]:
+    def _graphs(self, provider: Provider) -> tuple[Graph, Graph]:
         image = self.image_shape
-        z = (self.latent_dim,)
+        any_size = self.bundle.dynamic_size
+        z = self.latent_shape if any_size else (self.latent_dim,)
         encoder = BundleGraph(
             self.storage,
             self.variant.encoder,
@@ -571,10 +619,19 @@ class VAE:
             {"z_mean": z, "z_log_var": z},
             provider,
             self.threads,
+            any_size=any_size,
         )
         decoder = BundleGraph(
-            self.storage, self.variant.decoder, {"z": z}, {"image": image}, provider, self.threads
+            self.storage,
+            self.variant.decoder,
+            {"z": z},
+            {"image": image},
+            provider,
+            self.threads,
+            any_size=any_size,
         )
+        if any_size:
+            return FlatLatents(encoder), FlatLatents(decoder)
         return encoder, decoder
 
     def _stream_draws(
@@ -664,7 +721,7 @@ class VAE:
         return draw_mixture(self.bundle.density, n, rng, temperature)
 
 
-def _decode_by(graph: BundleGraph) -> Decode:
+def _decode_by(graph: Graph) -> Decode:
     """The decoder as a function that doesn't keep its VAE alive."""
 
     def decode(z: Float64) -> Float32:
@@ -684,6 +741,11 @@ def _check_provider(provider: Any, precision: Any, options: Any) -> None:
     word(precision, "precision")
     if not isinstance(options, Mapping | None):
         raise TypeError(f"provider_options must be a mapping, not {type(options).__name__}")
+
+
+def _checked_size(size: Any) -> tuple[int, int]:
+    height, width = pair(size, "size")
+    return whole_number(height, "height", 1), whole_number(width, "width", 1)
 
 
 def _check_threads(threads: Any) -> None:

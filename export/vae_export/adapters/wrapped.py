@@ -36,7 +36,10 @@ class LatentScale:
 
 
 class AdaptedEncoder(nn.Module):
-    """Images (N, C, H, W) in [0, 1] -> z_mean and z_log_var, each (N, D)."""
+    """Images (N, C, H, W) in [0, 1] -> z_mean and z_log_var, each (N, D).
+
+    Where it `keeps_shape` they are as the model gives them.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class AdaptedEncoder(nn.Module):
         scale: LatentScale,
         *,
         flat_images: bool,
+        keeps_shape: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -53,6 +57,7 @@ class AdaptedEncoder(nn.Module):
         self.image_range = image_range
         self.scale = scale
         self.flat_images = flat_images
+        self.keeps_shape = keeps_shape
         self.exported_as = module_name(encoder)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,11 +65,13 @@ class AdaptedEncoder(nn.Module):
         mean, log_var = self.paths.read(output)
         mean = self.scale.apply_to_mean(mean)
         log_var = self.scale.apply_to_log_var(log_var)
+        if self.keeps_shape:
+            return mean, log_var
         return torch.flatten(mean, 1), torch.flatten(log_var, 1)
 
 
 class AdaptedDecoder(nn.Module):
-    """z (N, D) -> images (N, C, H, W) in [0, 1]."""
+    """z (N, D), or small images (N, C, h, w) -> images (N, C, H, W) in [0, 1]."""
 
     def __init__(
         self,
@@ -86,7 +93,7 @@ class AdaptedDecoder(nn.Module):
         self.exported_as = module_name(decoder)
 
     def forward(self, z: Tensor) -> Tensor:
-        if len(self.latent_shape) > 1:
+        if z.ndim == 2 and len(self.latent_shape) > 1:
             z = torch.unflatten(z, 1, self.latent_shape)
         image: Tensor = at(self.decoder(self.scale.undo(z)), self.path)
         if image.ndim == 2:

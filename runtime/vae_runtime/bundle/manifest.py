@@ -47,7 +47,8 @@ from vae_runtime.bundle.records import (
 from vae_runtime.bundle.storage import is_plain_name
 from vae_runtime.door import MAX_GRAPH_BYTES, parse_json
 
-# Schema 2 has conditions of variants, diagonal covariances and spatial latents; what needs none of
+# Schema 2 has conditions of variants, diagonal covariances and spatial latents, of one size or of
+# any; what needs none of
 # them is still written as schema 1.
 SCHEMA = 2
 FIRST_SCHEMA = 1
@@ -61,6 +62,9 @@ def to_json(bundle: Bundle) -> str:
     """The text of `bundle.json`."""
     values = asdict(bundle)
     values["latent_shape"] = bundle.latent_shape or (bundle.latent_dim,)
+    if not bundle.dynamic_size:
+        # Most bundles have one size.
+        del values["dynamic_size"]
     if not bundle.likelihood.log_var:
         del values["likelihood"]["log_var"]
     for name, label in bundle.labels.items():
@@ -95,6 +99,7 @@ def from_json(content: str | bytes) -> Bundle:
         require_within(size, 1, MAX_SIDE, "image_shape")
     require_within(math.prod(shape), 1, MAX_NUMBERS, "image_shape")
     require_within(latent_dim, 1, MAX_LATENT_DIM, "latent_dim")
+    latent_shape = _latent_shape(values, latent_dim)
     return Bundle(
         latent_dim=latent_dim,
         image_shape=cast(tuple[int, int, int], shape),
@@ -105,7 +110,8 @@ def from_json(content: str | bytes) -> Bundle:
         density=_density(values, latent_dim),
         training=require_facts(_field(values, "training", dict, {}), "training"),
         producer=require_facts(_field(values, "producer", dict, {}), "producer"),
-        latent_shape=_latent_shape(values, latent_dim),
+        latent_shape=latent_shape,
+        dynamic_size=_dynamic_size(values, shape, latent_shape),
     )
 
 
@@ -119,6 +125,18 @@ def _latent_shape(values: Object, latent_dim: int) -> tuple[int, ...]:
             f"'latent_shape' {list(shape)} does not hold latent_dim {latent_dim} numbers"
         )
     return shape
+
+
+def _dynamic_size(values: Object, image_shape: tuple[int, ...], latent_shape: Any) -> bool:
+    """Whether it takes other sizes; then each pixel of the latents is as many of the image."""
+    is_dynamic: bool = _field(values, "dynamic_size", bool, False)
+    if is_dynamic and len(latent_shape) != 3:
+        raise ValueError("'dynamic_size' needs a 'latent_shape' of three numbers")
+    if is_dynamic and any(
+        size % latent for size, latent in zip(image_shape[1:], latent_shape[1:], strict=True)
+    ):
+        raise ValueError("'dynamic_size' needs an 'image_shape' that 'latent_shape' divides")
+    return is_dynamic
 
 
 def _schema(bundle: Bundle) -> int:

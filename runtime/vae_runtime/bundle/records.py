@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from vae_runtime.errors import BundleError
@@ -17,6 +18,8 @@ LIKELIHOODS: tuple[LikelihoodName, ...] = get_args(LikelihoodName)
 ANY_PROVIDER = "*"
 # What int8 may cost where a bundle doesn't say it, in nats per image.
 ELBO_BUDGET = 0.3
+# Pixels of an image of another size than the bundle's own: 1024×1024.
+MAX_SIZED_PIXELS = 1 << 20
 # Numbers of a long vector that a repr shows.
 SHOWN_LATENTS = 4
 
@@ -163,6 +166,8 @@ class Bundle:
     training: Mapping[str, Any] = field(default_factory=dict)
     producer: Mapping[str, str] = field(default_factory=dict)
     latent_shape: tuple[int, ...] = ()
+    # Whether its graphs take images of other sizes too.
+    dynamic_size: bool = False
 
     def __repr__(self) -> str:
         names = ", ".join(variant.name for variant in self.variants)
@@ -171,6 +176,48 @@ class Bundle:
     @property
     def has_spatial_latents(self) -> bool:
         return len(self.latent_shape) > 1
+
+    @property
+    def stride(self) -> tuple[int, int]:
+        """Pixels of an image per pixel of its latents, down and across."""
+        _, height, width = self.image_shape
+        _, latent_height, latent_width = self.latent_shape
+        return height // latent_height, width // latent_width
+
+    def of_size(self, height: int, width: int) -> Bundle:
+        """The same for images of another size, without what is known of the size it was made for:
+        labels, density and quantiles.
+
+        Raises ValueError where the graphs have one size, for sizes that aren't multiples of the
+        stride, and for more than MAX_SIZED_PIXELS.
+        """
+        channels, *own_size = self.image_shape
+        if not self.dynamic_size:
+            raise ValueError(
+                f"this model's images are {own_size[0]}×{own_size[1]}, not {height}×{width}; "
+                "export it with --dynamic-size for other sizes"
+            )
+        down, across = self.stride
+        if height < 1 or width < 1 or height % down or width % across:
+            raise ValueError(
+                f"images of {height}×{width} pixels: this model takes multiples of {down}×{across}"
+            )
+        if height * width > MAX_SIZED_PIXELS:
+            raise ValueError(
+                f"images of {height}×{width} pixels are more than the {MAX_SIZED_PIXELS} that are "
+                "computed at once; cut or shrink them"
+            )
+        latent_shape = (self.latent_shape[0], height // down, width // across)
+        unmeasured = [replace(v, score_quantiles={}, relative_quantiles={}) for v in self.variants]
+        return replace(
+            self,
+            latent_dim=math.prod(latent_shape),
+            image_shape=(channels, height, width),
+            variants=tuple(unmeasured),
+            labels={},
+            density=(),
+            latent_shape=latent_shape,
+        )
 
     @property
     def precisions(self) -> tuple[GraphPrecision, ...]:

@@ -76,8 +76,11 @@ class ModelOptions:
     precision: Precision
     threads: int | None
 
-    def load(self) -> VAE:
-        """The VAE that they describe; what the loader warns of goes to stderr in one line each."""
+    def load(self, size: tuple[int, int] | None = None) -> VAE:
+        """The VAE that they describe; what the loader warns of goes to stderr in one line each.
+
+        `size` (H, W) is that of the images, None the bundle's own.
+        """
         import vae_runtime
 
         with warnings.catch_warnings(record=True) as caught:
@@ -90,7 +93,7 @@ class ModelOptions:
             )
         for warning in caught:
             click.echo(f"Warning: {warning.message}", err=True)
-        return vae
+        return vae if size is None else vae.of_size(*size)
 
 
 def model_options(command: Function) -> Function:
@@ -147,6 +150,12 @@ refine_option = click.option(
     flag_value="refined",
     default="encoder",
     help="Search by decoding for better latents than the encoder's.",
+)
+size_option = click.option(
+    "--size",
+    callback=number_pair(int),
+    metavar="H,W",
+    help="Of the images, for a bundle of a dynamic size; default: the bundle's own.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 count_option = click.option(

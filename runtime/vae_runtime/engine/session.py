@@ -30,6 +30,8 @@ from vae_runtime.graphs import GraphError, check_graph
 # Images in one call of onnxruntime.
 CPU_CHUNK = 16
 ACCELERATOR_CHUNK = 1024
+# The same on a CPU of a graph for images of any size: large ones come one by one.
+CPU_NUMBERS = 1 << 22
 # Numbers that go into and come out of one call on an accelerator, so that large images come in
 # smaller chunks. A graph may take 2^10 numbers of memory for each (graphs/check.py): 16 GiB.
 ACCELERATOR_NUMBERS = 1 << 22
@@ -85,6 +87,8 @@ class BundleGraph:
         outputs: Shapes,
         provider: Provider,
         threads: int,
+        *,
+        any_size: bool = False,
     ) -> None:
         self.path = storage.where(file.file)
         self.storage = storage
@@ -93,12 +97,16 @@ class BundleGraph:
         self.outputs = outputs
         self.provider = provider
         self.threads = threads
+        self.any_size = any_size
         self._input_name = next(iter(inputs))
         self._output_names = list(outputs)
         self._output_shapes = list(outputs.values())
         self._gives_images = IMAGE in outputs
         shapes = (*inputs.values(), *outputs.values())
         self._numbers_per_image = sum(math.prod(shape) for shape in shapes)
+        self._cpu_chunk = CPU_CHUNK
+        if any_size:
+            self._cpu_chunk = min(CPU_CHUNK, CPU_NUMBERS // self._numbers_per_image)
         self._built: _Built | None = None
         self._lock = threading.Lock()
         self._lock_process = os.getpid()
@@ -128,7 +136,7 @@ class BundleGraph:
     def _chunk(self, n: int) -> int:
         if self.provider.name != CPU:
             return max(1, min(ACCELERATOR_CHUNK, ACCELERATOR_NUMBERS // self._numbers_per_image))
-        return max(1, min(CPU_CHUNK, math.ceil(n / self.threads)))
+        return max(1, min(self._cpu_chunk, math.ceil(n / self.threads)))
 
     def _run(self, session: Any, array: Float32) -> list[Float32]:
         feeds = {self._input_name: np.ascontiguousarray(array)}
@@ -237,7 +245,7 @@ class BundleGraph:
     def _build_session(self) -> Any:
         model_bytes = read_graph(self.storage, self.file)
         try:
-            check_graph(model_bytes, self.inputs, self.outputs)
+            check_graph(model_bytes, self.inputs, self.outputs, any_size=self.any_size)
         except GraphError as error:
             raise BundleError(f"{self.path}: {error}") from None
         options = onnxruntime.SessionOptions()

@@ -6,7 +6,7 @@ fill the memory, never end, or give something else than was promised is refused 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from vae_runtime.graphs.model import FLOAT, Graph, Node, Port, read_graph
 from vae_runtime.graphs.operators import OPERATORS
@@ -33,16 +33,24 @@ MULTIPLICATIONS, MULTIPLICATIONS_PER_ELEMENT = 1 << 35, 1 << 22
 
 Sizes = Mapping[str, tuple[int, ...]]
 """Names of inputs or outputs, with their shapes without the batch."""
+PortShape = tuple[int | str, ...]
+"""A shape as a graph says it: a word where a dimension is dynamic."""
 
 
-def check_graph(model_bytes: bytes, inputs: Sizes, outputs: Sizes) -> None:
+def check_graph(
+    model_bytes: bytes, inputs: Sizes, outputs: Sizes, *, any_size: bool = False
+) -> None:
     """Raise GraphError unless a graph is of the published operators, within all limits, and takes
     and gives float32 of the shapes promised, with a batch in front.
+
+    The height and width of a graph for images of `any_size` must be dynamic, and it is reckoned
+    with those promised.
     """
     graph = read_graph(model_bytes)
     _require_opsets(graph.opsets)
-    _require_ports(graph.inputs, inputs, "input", graph.initializers)
-    _require_ports(graph.outputs, outputs, "output", {})
+    outer = _outer_shape if any_size else _same_shape
+    _require_ports(graph.inputs, inputs, outer, "input", graph.initializers)
+    _require_ports(graph.outputs, outputs, outer, "output", {})
     allowance = _promised_elements(inputs) + _promised_elements(outputs)
     values = _initial_values(graph, inputs)
     _Reckoning(graph, values, allowance).run()
@@ -147,14 +155,22 @@ def _require_opsets(opsets: Mapping[str, int]) -> None:
 
 
 def _require_ports(
-    found: list[Port], promised: Sizes, kind: str, initializers: Mapping[str, object]
+    found: list[Port],
+    promised: Sizes,
+    outer: Callable[[tuple[int, ...]], PortShape],
+    kind: str,
+    initializers: Mapping[str, object],
 ) -> None:
     """Raise GraphError unless a graph's inputs or outputs are those that bundle.json promises."""
     present = ", ".join(f"{port.name} {list(port.shape)}" for port in found[: len(promised) + 2])
     for name, shape in promised.items():
         matching = [port for port in found if port.name == name]
-        if len(matching) != 1 or not _is_float_batch(matching[0], shape) or name in initializers:
-            wanted = ", ".join(map(str, shape))
+        if (
+            len(matching) != 1
+            or not _is_float_batch(matching[0], outer(shape))
+            or name in initializers
+        ):
+            wanted = ", ".join(map(str, outer(shape)))
             raise GraphError(
                 f"its {kind} {name!r} should be float32 (batch, {wanted}); it has {present}"
             )
@@ -162,10 +178,24 @@ def _require_ports(
         raise GraphError(f"it has further {kind}s: {present}")
 
 
-def _is_float_batch(port: Port, shape: tuple[int, ...]) -> bool:
+def _is_float_batch(port: Port, shape: PortShape) -> bool:
     """Whether an input or output is float32 (batch, *shape) with a dynamic batch."""
-    is_batch = bool(port.shape) and isinstance(port.shape[0], str)
-    return port.element_type == FLOAT and is_batch and port.shape[1:] == shape
+    if port.element_type != FLOAT or len(port.shape) != 1 + len(shape):
+        return False
+    for found, wanted in zip(port.shape, ("batch", *shape), strict=True):
+        is_right = isinstance(found, str) if isinstance(wanted, str) else found == wanted
+        if not is_right:
+            return False
+    return True
+
+
+def _same_shape(shape: tuple[int, ...]) -> PortShape:
+    return shape
+
+
+def _outer_shape(shape: tuple[int, ...]) -> PortShape:
+    """What a graph for images of any size says of the shape (C, height, width)."""
+    return shape[0], "height", "width"
 
 
 def _batch_of(shape: tuple[int, ...]) -> Shape:

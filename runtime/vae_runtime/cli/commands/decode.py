@@ -16,6 +16,7 @@ from vae_runtime.cli.options import (
     model_options,
     output_option,
     scale_option,
+    size_option,
 )
 from vae_runtime.cli.output import write_images
 from vae_runtime.door import read_limited
@@ -29,6 +30,7 @@ from vae_runtime.formats.latents import MAX_LATENT_BYTES, read_latents, read_lat
 @scale_option
 @output_option("decode.png")
 @force_option
+@size_option
 @model_options
 def command(
     latents: Path,
@@ -36,6 +38,7 @@ def command(
     scale: int | None,
     output: Path,
     force: bool,
+    size: tuple[int, int] | None,
     model: ModelOptions,
 ) -> None:
     """Draw the images of a latent file.
@@ -44,7 +47,7 @@ def command(
 
     Example: vae-run decode latents.csv -o decoded.png
     """
-    vae = model.load()
+    vae = model.load(size)
     if latents == STDIN:
         content = read_limited(sys.stdin.buffer, MAX_LATENT_BYTES, "stdin")
         z = read_latents_bytes(content, vae.latent_shape)

@@ -16,6 +16,7 @@ from vae_runtime.cli.options import (
     model_options,
     refine_option,
     require_suffix,
+    size_option,
 )
 from vae_runtime.cli.output import announce
 from vae_runtime.formats.latents import (
@@ -40,12 +41,14 @@ from vae_runtime.latent.posterior import Inference
     "--format", "kind", type=click.Choice(LATENT_FORMATS), default="csv", help="For stdout."
 )
 @refine_option
+@size_option
 @model_options
 def command(
     images: ImageOptions,
     output: Path,
     kind: LatentFormat,
     inference: Inference,
+    size: tuple[int, int] | None,
     model: ModelOptions,
 ) -> int:
     """Print or store the latents of images.
@@ -55,7 +58,7 @@ def command(
     Example: vae-run encode photos/ -o latents.csv
     """
     require_suffix(output, *("." + suffix for suffix in LATENT_FORMATS))
-    reader = images.open_images(model.load())
+    reader = images.open_images(model.load(size))
     latents = reader.encode_all(inference)
     if is_stdout(output):
         sys.stdout.buffer.write(latents_bytes(latents, kind))

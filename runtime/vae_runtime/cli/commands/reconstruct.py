@@ -15,6 +15,7 @@ from vae_runtime.cli.options import (
     output_option,
     refine_option,
     scale_option,
+    size_option,
 )
 from vae_runtime.cli.output import is_sheet, write_columns, write_images
 from vae_runtime.latent.posterior import Inference
@@ -36,6 +37,7 @@ MAX_PAIRS_PER_ROW = 5
 @captions_option
 @output_option("reconstruct.png")
 @force_option
+@size_option
 @model_options
 def command(
     images: ImageOptions,
@@ -45,6 +47,7 @@ def command(
     captions: bool,
     output: Path,
     force: bool,
+    size: tuple[int, int] | None,
     model: ModelOptions,
 ) -> int:
     """Draw images beside their reconstructions.
@@ -53,7 +56,7 @@ def command(
 
     Example: vae-run reconstruct digit.png -o pairs.png
     """
-    vae = model.load()
+    vae = model.load(size)
     if not is_sheet(output):
         reader = images.open_images(vae)
         result = vae.reconstruct(reader.read_all(), inference=inference)

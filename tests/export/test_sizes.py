@@ -1,0 +1,226 @@
+"""Bundles whose images have any size: networks of convolutions, from torch to the commands."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import vae_runtime
+from vae_export import export_bundle
+from vae_runtime.bundle import read_bundle
+from vae_runtime.cli import group
+from vae_runtime.errors import BundleError, VAEError
+
+
+class Block(nn.Module):
+    """The residual block of diffusers' AutoencoderTiny."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.conv(x) + x)
+
+
+class Tiny(nn.Module):
+    """AutoencoderTiny's layers, with GroupNorm: latents (2, H/4, W/4) of images (3, H, W)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.down = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1),
+            Block(8),
+            nn.Conv2d(8, 8, 3, padding=1, stride=2, bias=False),
+            nn.GroupNorm(2, 8),
+            nn.Conv2d(8, 4, 3, padding=1, stride=2),
+        )
+        self.up = nn.Sequential(
+            nn.Conv2d(2, 8, 3, padding=1),
+            Block(8),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(8, 8, 3, padding=1, bias=False),
+            nn.SiLU(),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(8, 3, 3, padding=1),
+            nn.Sigmoid(),
+        )
+
+    def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_var = self.down(image).chunk(2, 1)
+        return mean, log_var
+
+    def decode(self, z: Tensor) -> Tensor:
+        image: Tensor = self.up(3 * torch.tanh(z / 3))
+        return image
+
+
+class Placed(Tiny):
+    """Adds to each latent what was learned of its place, as transformers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = nn.Parameter(torch.zeros(2, 4, 4))
+
+    def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_var = super().encode(image)
+        return mean + self.place, log_var
+
+
+class Dense(nn.Module):
+    """Latents that are vectors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(768, 8))
+        self.decoder = nn.Sequential(nn.Linear(4, 768), nn.Sigmoid(), nn.Unflatten(1, (3, 16, 16)))
+
+    def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_var = self.encoder(image).chunk(2, 1)
+        return mean, log_var
+
+    def decode(self, z: Tensor) -> Tensor:
+        image: Tensor = self.decoder(z)
+        return image
+
+
+def _export(vae: nn.Module, output: Path, findings: list[str] | None = None) -> None:
+    lines: list[str] = [] if findings is None else findings
+    export_bundle(
+        vae,
+        image_shape=(3, 16, 16),
+        output=output,
+        dynamic_size=True,
+        images=np.random.default_rng(0).random((20, 3, 16, 16), np.float32),
+        precisions=["fp32", "int8"] if findings is not None else ["fp32"],
+        on_finding=lines.append,
+    )
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sizes") / "t.vae"
+    _export(Tiny(), path)
+    return path
+
+
+def test_the_bundle_says_so_and_the_proof_covers_three_sizes(bundle: Path) -> None:
+    values = json.loads((bundle / "bundle.json").read_text())
+    assert (values["schema"], values["dynamic_size"]) == (2, True)
+    for part in ("encoder", "decoder"):
+        report = values["variants"][0]["parity"][part]
+        assert [item["size"] for item in report["sizes"]] == [[32, 24], [8, 20]]
+        assert all(0 < item["largest"] < 1e-5 for item in report["sizes"])
+    assert read_bundle(bundle).dynamic_size
+
+
+@given(rows=st.integers(1, 12), columns=st.integers(1, 12), count=st.integers(1, 3))
+@settings(max_examples=10, deadline=None)
+def test_images_and_latents_of_any_size_are_those_of_torch(
+    bundle: Path, rows: int, columns: int, count: int
+) -> None:
+    images = np.random.default_rng(0).random((count, 3, 4 * rows, 4 * columns), np.float32)
+    torch_vae = Tiny().eval()
+    with vae_runtime.load(bundle, provider="cpu") as vae, torch.no_grad():
+        z_mean, z_log_var = vae.encode(images)
+        expected, expected_log_var = torch_vae.encode(torch.from_numpy(images))
+        assert z_mean.shape == (count, 2, rows, columns)
+        np.testing.assert_allclose(z_mean, expected, atol=1e-5)
+        np.testing.assert_allclose(z_log_var, expected_log_var, atol=1e-5)
+        decoded = vae.decode(z_mean)
+        np.testing.assert_allclose(decoded, torch_vae.decode(expected), atol=1e-5)
+        np.testing.assert_array_equal(vae.reconstruct(images), decoded)
+
+
+def test_a_model_of_another_size_is_a_whole_model(bundle: Path) -> None:
+    with vae_runtime.load(bundle, provider="cpu") as vae:
+        vae.check()
+        other = vae.of_size(24, 32)
+        assert (other.image_shape, other.latent_shape) == ((3, 24, 32), (2, 6, 8))
+        assert other.sample(2, seed=0).shape == (2, 3, 24, 32)
+        assert other.score(other.sample(2, seed=0)).shape == (2,)
+        assert pickle.loads(pickle.dumps(other)).image_shape == (3, 24, 32)
+        assert vae.of_size(16, 16) is vae
+        assert vae.of_size(24, 32) is other
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        ((18, 16), "images of 18×16 pixels: this model takes multiples of 4×4"),
+        ((2048, 1024), "more than the 1048576 that are computed at once"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(
+    bundle: Path, size: tuple[int, int], reason: str
+) -> None:
+    with vae_runtime.load(bundle, provider="cpu") as vae:
+        with pytest.raises(ValueError, match=reason):
+            vae.of_size(*size)
+        with pytest.raises(ValueError, match=reason):
+            vae.encode(np.zeros((1, 3, *size), np.float32))
+
+
+def test_a_bundle_of_one_size_takes_no_other() -> None:
+    with vae_runtime.load(provider="cpu") as vae, pytest.raises(ValueError, match="28×28, not 8×8"):
+        vae.of_size(8, 8)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (Dense, r"--dynamic-size: Dense.encode gives latents that are vectors \(4\)"),
+        (Placed, r"--dynamic-size: these networks don't take images of 32×24.*must match"),
+    ],
+)
+def test_networks_of_one_size_are_named(tmp_path: Path, make: type[nn.Module], reason: str) -> None:
+    with pytest.raises(VAEError, match=reason):
+        _export(make(), tmp_path / "x.vae")
+    assert not list(tmp_path.iterdir())
+
+
+def test_int8_is_left_out_with_a_line(tmp_path: Path) -> None:
+    findings: list[str] = []
+    _export(Tiny(), tmp_path / "x.vae", findings)
+    assert any("int8: graphs of a dynamic size have none" in line for line in findings)
+
+
+def test_a_manifest_that_lies_about_its_graphs_is_refused(bundle: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "c.vae"
+    copy.mkdir()
+    for file in bundle.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    values = json.loads((copy / "bundle.json").read_text())
+    del values["dynamic_size"]
+    (copy / "bundle.json").write_text(json.dumps(values))
+    with pytest.raises(BundleError, match=r"should be float32 \(batch, 3, 16, 16\)"):
+        vae_runtime.load(copy, provider="cpu").verify()
+
+
+def test_commands_take_a_size(bundle: Path, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).random((2, 3, 24, 32), np.float32)
+    np.save(tmp_path / "images.npy", images)
+    for arguments in (
+        ["encode", "images.npy", "-o", "z.npz"],
+        ["decode", "z.npz", "-o", "decoded.npy"],
+        ["reconstruct", "images.npy", "-o", "rebuilt.npy"],
+    ):
+        paths = [str(tmp_path / item) if "." in item else item for item in arguments]
+        done = CliRunner().invoke(group, [*paths, "--size", "24,32", "-m", str(bundle)])
+        assert done.exit_code == 0, (arguments, done.output, done.exception)
+    with vae_runtime.load(bundle, provider="cpu") as vae:
+        expected = vae.reconstruct(images)
+    np.testing.assert_array_equal(np.load(tmp_path / "decoded.npy"), expected)
+    np.testing.assert_array_equal(np.load(tmp_path / "rebuilt.npy"), expected)

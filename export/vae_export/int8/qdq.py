@@ -25,6 +25,8 @@ from vae_runtime.arrays import Float32
 
 # The sigmoid of what lies beyond is 0 or 1 but for 6e-6.
 MAX_LOGIT = np.float32(12)
+# SiLU of what lies below is -0.015 to 0: bits spent there are lost to what lies above.
+MIN_SILU_INPUT = np.float32(-6)
 # Calibration inputs in one call, which returns every watched value.
 BATCH = 16
 # Numbers of a value that are kept of one call.
@@ -55,6 +57,9 @@ class CalibratedModel:
         self.logits = {name for name in _logits(model) if name in self.values}
         for name in self.logits:
             self.values[name] = self.values[name].clip(-MAX_LOGIT, MAX_LOGIT)
+        for name in _silu_inputs(model):
+            if name in self.values:
+                self.values[name] = self.values[name].clip(MIN_SILU_INPUT, None)
 
     def quantize(self, nodes: Sequence[str], percentile: float) -> bytes:
         """The graph with the nodes of these names, and what only moves their results, in int8.
@@ -119,6 +124,7 @@ class CalibratedModel:
 
     def _finished(self, int8: onnx.ModelProto) -> bytes:
         """Without the quantizer's notes, and with metadata that says what the graph is."""
+        _leave_products_before_silu(int8)
         int8.ir_version = self.model.ir_version
         int8.producer_name = self.model.producer_name
         int8.graph.ClearField("value_info")
@@ -173,6 +179,50 @@ def _logits(model: onnx.ModelProto) -> list[str]:
         if node.op_type == "Sigmoid" or moves_logits:
             names += [name for name in _moved_values(node) if uses[name] == 1]
     return names
+
+
+def _silu_inputs(model: onnx.ModelProto) -> list[str]:
+    """The values x that nothing but x · sigmoid(x) sees, one unit in two nodes."""
+    names = []
+    for sigmoid in model.graph.node:
+        if sigmoid.op_type != "Sigmoid":
+            continue
+        name = sigmoid.input[0]
+        takers = [node for node in model.graph.node if name in node.input]
+        products = [node for node in takers if node.op_type == "Mul"]
+        if len(takers) == 2 and products and sigmoid.output[0] in products[0].input:
+            names.append(name)
+    return names
+
+
+def _leave_products_before_silu(int8: onnx.ModelProto) -> None:
+    """Give SiLU what a matrix product makes of bytes as the float32 that it adds up to.
+
+    onnxruntime computes SiLU in float32 anyway, and only convolutions need bytes behind them.
+    """
+    made_by = {name: node for node in int8.graph.node for name in node.output}
+    for name in _silu_inputs(int8):
+        to_float = made_by.get(name)
+        if to_float is None or to_float.op_type != "DequantizeLinear":
+            continue
+        to_bytes = made_by[to_float.input[0]]
+        product = made_by.get(to_bytes.input[0])
+        if product is None or product.op_type not in ("Gemm", "MatMul"):
+            continue
+        for taker in int8.graph.node:
+            for i, taken in enumerate(taker.input):
+                if taken == name:
+                    taker.input[i] = to_bytes.input[0]
+        int8.graph.node.remove(to_float)
+        int8.graph.node.remove(to_bytes)
+    _remove_unused_constants(int8)
+
+
+def _remove_unused_constants(model: onnx.ModelProto) -> None:
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
 
 
 def _sample_values(

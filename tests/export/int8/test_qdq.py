@@ -119,3 +119,52 @@ def test_a_hundred_percent_reaches_the_largest_value_of_any_column() -> None:
     calibrated = CalibratedModel(model, images, [node.name for node in model.graph.node])
     assert calibrated.values["image"].max() == 1
     assert calibrated.values["image"].size < images.size / 3
+
+
+class DenseSiLU(nn.Module):
+    """A dense layer whose results reach from -40 to 10, behind it SiLU."""
+
+    def __init__(self, keeps_product: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Linear(16, 32), nn.Linear(32, 16)
+        nn.init.constant_(self.first.bias, -15)
+        nn.init.normal_(self.first.weight, std=2)
+        self.keeps_product = keeps_product
+
+    def forward(self, z: Tensor) -> Tensor:
+        product = self.first(z)
+        image = torch.sigmoid(self.second(nn.functional.silu(product)))
+        return image + 0 * product[:, :16] if self.keeps_product else image
+
+
+def _silu_graph(keeps_product: bool = False) -> onnx.ModelProto:
+    module = DenseSiLU(keeps_product).eval()
+    return export_graph(module, (16,), "z", ["image"], {"precision": "fp32"})
+
+
+def test_no_bits_are_spent_where_silu_gives_nothing() -> None:
+    z = np.random.default_rng(0).standard_normal((256, 16)).astype(np.float32)
+    for keeps_product, expected in ((False, -6), (True, None)):
+        model = _silu_graph(keeps_product)
+        nodes = int8_nodes(model)
+        (name,) = [node.input[0] for node in model.graph.node if node.op_type == "Sigmoid"][:1]
+        low, high = CalibratedModel(model, z, nodes).ranges(nodes, 100.0)[name]
+        assert high > 0
+        # A value that something else sees too keeps all of its range.
+        assert low == expected if expected is not None else low < -30
+
+
+def test_silu_takes_what_a_dense_layer_adds_up_to() -> None:
+    z = np.random.default_rng(0).standard_normal((256, 16)).astype(np.float32)
+    int8 = quantized(_silu_graph(), z)
+    gemm = next(node for node in int8.graph.node if node.op_type == "Gemm")
+    takers = [node.op_type for node in int8.graph.node if gemm.output[0] in node.input]
+    assert sorted(takers) == ["Mul", "Sigmoid"]
+    used = {name for node in int8.graph.node for name in node.input}
+    assert {tensor.name for tensor in int8.graph.initializer} <= used
+    session = onnxruntime.InferenceSession(int8.SerializeToString(), providers=[CPU])
+    (image,) = session.run(None, {"z": z})
+    with torch.no_grad():
+        expected = DenseSiLU().eval()(torch.from_numpy(z)).numpy()
+    assert np.abs(image - expected).max() < 0.05

@@ -49,6 +49,9 @@ export function manifestFrom(content: Uint8Array): Manifest {
     const found = JSON.stringify(values.schema);
     throw new Error(`schema ${found} is not supported (this version reads 1 and 2); upgrade vae-edge`);
   }
+  if (values.dynamic_size === true) {
+    throw new Error("graphs of a dynamic size don't run here; export it without --dynamic-size");
+  }
   const latentDim = wholeAt(values.latent_dim, "latent_dim", 1, MAX_LATENT_DIM);
   const imageShape = imageShapeAt(values.image_shape);
   return {

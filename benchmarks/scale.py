@@ -128,11 +128,13 @@ def _seconds_per_block() -> float:
     import ray
     import ray.data
 
+    from vae_runtime.cluster.ray_data import start
+
     class Nothing:
         def __call__(self, item: dict[str, int]) -> dict[str, int]:
             return item
 
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    start()
     items = [{"number": number} for number in range(EMPTY_BLOCKS)]
     dataset = ray.data.from_items(items, override_num_blocks=EMPTY_BLOCKS)
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=1)

@@ -90,7 +90,7 @@ def write_parts(
     import ray
     from ray.exceptions import RayError
 
-    _start()
+    start()
     try:
         for row in _rows(parts, operation, output, workers):
             if row["failure"]:
@@ -125,7 +125,7 @@ def _rows(
     yield from written.iter_rows()
 
 
-def _start() -> None:
+def start() -> None:
     """Join the cluster of RAY_ADDRESS, or start Ray on this machine. The screen stays ours."""
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray

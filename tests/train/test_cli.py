@@ -304,7 +304,7 @@ def test_help_names_every_choice_of_the_fixed_sets() -> None:
         [*TRAIN, "--help"], capture_output=True, text=True, check=True, timeout=60
     )
     assert "[default|quick|best|exact|book]" in done.stdout
-    assert "[bernoulli|gaussian]" in done.stdout
+    assert "[bernoulli|continuous_bernoulli|gaussian]" in done.stdout
 
 
 def test_a_table_is_as_wide_as_its_widest_cell() -> None:

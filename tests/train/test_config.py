@@ -26,7 +26,10 @@ def test_a_configuration_survives_the_checkpoint(config: TrainConfig) -> None:
         ({"optimizer": "mouon"}, "optimizer 'mouon' is not one of muon, adam, rmsprop"),
         ({"networks": "deap"}, "networks 'deap' is not one of reference, deep, cells"),
         ({"sampling": "bok"}, "sampling 'bok' is not one of standard, book"),
-        ({"likelihood": "gausian"}, "likelihood 'gausian' is not one of bernoulli, gaussian"),
+        (
+            {"likelihood": "gausian"},
+            "likelihood 'gausian' is not one of bernoulli, continuous_bernoulli, gaussian",
+        ),
         ({"fit": "cut"}, "fit 'cut' is not one of contain, stretch, crop, mnist"),
     ],
 )

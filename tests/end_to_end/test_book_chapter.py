@@ -107,7 +107,7 @@ def test_the_notebook_can_train_the_books_model(
     (tmp_path / "tests").symlink_to(EXAMPLES.parent / "tests")
     names: dict[str, Any] = {}
     wishes = {
-        "epochs = 0": "epochs = 1",
+        "epochs = 0": "epochs = 2",
         "limit = None": "limit = 100",
         '"mnist", limit': f'"{sample_folder}", limit',
     }

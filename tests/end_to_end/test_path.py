@@ -68,7 +68,7 @@ def test_the_books_chapter_prints_both_losses_and_draws_the_grid(
     sample_folder: Path, tmp_path: Path
 ) -> None:
     example = ROOT / "examples" / "book_chapter.py"
-    shown = run(tmp_path, example, "--data", sample_folder, "--epochs", 1, "--limit", 120)
+    shown = run(tmp_path, example, "--data", sample_folder, "--epochs", 2, "--limit", 120)
     assert re.search(r"epoch  1  reconstruction \d+\.\d+  KL \d+\.\d+", shown)
     assert re.search(r"Keras: loss 0\.\d+  val_loss 0\.\d+", shown)
     computed, from_nats = re.findall(r"Keras's loss (\d\.\d{4})", shown)

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -53,7 +53,7 @@ def main(rows: int, rounds: int, mnist: Path) -> None:
     """Compare one and two actors with one process of two threads, in turns."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = open_source(_images(folder, rows, mnist), "image")
+        source = open_source(write_digits(folder, rows, mnist), "image")
         for operation_name, make in OPERATIONS.items():
             _compare(operation_name, make(), source, folder, rounds)
         _memory(folder, rows, mnist)
@@ -118,7 +118,7 @@ def _memory(folder: Path, rows: int, mnist: Path) -> None:
     click.echo("\nMemory, MiB at most: private and shared pages of a process\n")
     click.echo(header(["images", "driver", "actor"]))
     for count in (rows // 4, rows):
-        source = open_source(_images(folder, count, mnist), "image")
+        source = open_source(write_digits(folder, count, mnist), "image")
         run = _on_ray(Encode(), source, folder / f"memory-{count}", 1)
         click.echo(row([f"{count:,}", f"{run.driver_mib:.0f}", f"{run.actor_mib:.0f}"]))
 
@@ -146,14 +146,24 @@ def _seconds_per_block() -> float:
     return (times[-1] - times[0]) / (len(times) - 1)
 
 
-def _images(folder: Path, rows: int, mnist: Path) -> Path:
+def write_digits(folder: Path, rows: int, mnist: Path) -> Path:
+    """A .npy (rows, 28, 28) of real digits, moved a little in every round: no two are alike."""
     digits = read_idx(mnist)
     path = folder / f"images-{rows}.npy"
     images = np.lib.format.open_memmap(path, "w+", np.uint8, (rows, 28, 28))
     for start in range(0, rows, len(digits)):
-        images[start : start + len(digits)] = digits[: rows - start]
+        some = digits[: rows - start]
+        images[start : start + len(some)] = np.roll(some, start // len(digits), (1, 2))
     images.flush()
     return path
+
+
+def is_actor(process: psutil.Process) -> bool:
+    """Whether a process is one of Ray Data's actors."""
+    try:
+        return any(ACTOR in word for word in process.cmdline()[:1])
+    except psutil.Error:
+        return False
 
 
 @contextmanager
@@ -167,11 +177,10 @@ def _watched_memory() -> Iterator[dict[str, float]]:
         while not ended.wait(0.2):
             peaks["driver"] = max(peaks["driver"], driver.memory_info().rss / MIB)
             for child in driver.children(recursive=True):
-                try:
-                    if child.cmdline()[:1] and ACTOR in child.cmdline()[0]:
+                if is_actor(child):
+                    # It may end in between.
+                    with suppress(psutil.Error):
                         peaks["actor"] = max(peaks["actor"], child.memory_info().rss / MIB)
-                except psutil.Error:
-                    continue
 
     thread = threading.Thread(target=watch)
     thread.start()

@@ -128,9 +128,7 @@ def _errors(found: dict[str, Any]) -> int:
 @contextmanager
 def _server() -> Iterator[tuple[str, psutil.Process]]:
     """The service, on a CPU of its own; its address and process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = ["taskset", "-c", SERVER_CPU, sys.executable, str(APP), "--port", str(port)]
     process = subprocess.Popen(command)
     address = f"http://127.0.0.1:{port}"
@@ -140,6 +138,14 @@ def _server() -> Iterator[tuple[str, psutil.Process]]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def _wait_for(address: str) -> None:

@@ -23,14 +23,12 @@ from vae_runtime.arrays import ImageShape
 from vae_runtime.bundle import (
     FITS,
     LIKELIHOODS,
-    Bundle,
     Fit,
     LikelihoodName,
     Preprocess,
     Variant,
-    open_storage,
-    read_graph,
 )
+from vae_runtime.bundle.packing import bundle_files
 from vae_runtime.console import CONTEXT_SETTINGS
 from vae_train.checkpoint import load_checkpoint
 
@@ -188,16 +186,10 @@ def command(
     for variant in bundle.variants:
         click.echo(f"{variant.name:<8} {_summary(variant)}")
     if operators is not None:
-        write_operators_config(operators, _graphs_of(target, bundle))
+        files = bundle_files(target)
+        graphs = [files[name] for name in sorted(files) if name.endswith(".onnx")]
+        write_operators_config(operators, graphs)
     click.echo(target)
-
-
-def _graphs_of(path: Path, bundle: Bundle) -> list[bytes]:
-    """Every graph of a bundle that was written."""
-    storage = open_storage(path)
-    files = {variant.encoder for variant in bundle.variants}
-    files |= {variant.decoder for variant in bundle.variants}
-    return [read_graph(storage, file) for file in sorted(files, key=lambda file: file.file)]
 
 
 def _default_target(source: str) -> Path:

@@ -292,17 +292,14 @@ class _Costs:
         return [count * self.batch**power for count, power in shape]
 
 
-def nanoseconds(model_bytes: bytes, layouts: Condition, batch: int) -> float:
-    """How long a graph is reckoned to take for a batch, on one thread with these layouts.
-
-    Raises GraphError for a graph that bundles can't hold.
-    """
-    return _Costs(read_graph(model_bytes), RATES[layouts], batch).total()
-
-
 def reckoned(model_bytes: bytes, layouts: Condition) -> list[float]:
-    """Nanoseconds at each of `BATCHES`."""
-    return [nanoseconds(model_bytes, layouts, batch) for batch in BATCHES]
+    """How long a graph is reckoned to take at each of `BATCHES`, on one thread with these layouts.
+
+    In nanoseconds, with plain layouts in instructions. Raises GraphError for a graph that bundles
+    can't hold.
+    """
+    graph = read_graph(model_bytes)
+    return [_Costs(graph, RATES[layouts], batch).total() for batch in BATCHES]
 
 
 def mean_gain(candidate: Sequence[float], baseline: Sequence[float]) -> float:

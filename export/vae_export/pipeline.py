@@ -39,8 +39,6 @@ from vae_runtime.formats.files import atomic_file, atomic_folder, replacing_fold
 
 # Images and latents that the proof runs through torch and each graph.
 PROBE_COUNT = max(parity.BATCHES)
-# Probe latents reach from minus this to this in every dimension.
-LATENT_REACH = 4.0
 # Images and latents in check.npz.
 CHECK_COUNT = 8
 # Shares of the held-out images whose score the bundle quotes.
@@ -168,9 +166,9 @@ def _probe_inputs(source: ExportSource) -> tuple[Float32, Float32]:
         # np.resize repeats the images where there are fewer.
         images = np.resize(source.heldout_images, images.shape)
     shape = (PROBE_COUNT, *source.traced_latent_shape)
-    z = rng.uniform(-LATENT_REACH, LATENT_REACH, shape)
-    z[0] = LATENT_REACH
-    z[1] = -LATENT_REACH
+    z = rng.uniform(-parity.LATENT_REACH, parity.LATENT_REACH, shape)
+    z[0] = parity.LATENT_REACH
+    z[1] = -parity.LATENT_REACH
     return images, z.astype(np.float32)
 
 

@@ -20,7 +20,6 @@ from vae_runtime.errors import VAEError
 # Images and latents of each size that the proof runs, and in which batches.
 PROBE_COUNT = 3
 BATCHES = (1, 3)
-LATENT_REACH = 4.0
 
 
 def keeping_shape(encoder: nn.Module) -> nn.Module:
@@ -111,7 +110,7 @@ def _probes(source: ExportSource, size: tuple[int, int]) -> tuple[Float32, Float
     rng = np.random.default_rng(0)
     images = rng.random((PROBE_COUNT, *_image_at(source, size)["image"]), np.float32)
     shape = (PROBE_COUNT, *_latents_at(source, size)["z_mean"])
-    z = rng.uniform(-LATENT_REACH, LATENT_REACH, shape)
+    z = rng.uniform(-parity.LATENT_REACH, parity.LATENT_REACH, shape)
     return images, z.astype(np.float32)
 
 

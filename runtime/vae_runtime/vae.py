@@ -278,8 +278,8 @@ class VAE:
     def decode(self, z: ArrayLike) -> Float32:
         """Latents (N, D) or (N, *latent_shape) -> images (N, C, H, W) float32 in [0, 1].
 
-        With a dynamic size latents (N, C, h, w) of any h and w.
-        Raises ValueError for another shape, NaN or infinity, TypeError for what isn't numbers.
+        With a dynamic size latents (N, C, h, w) of any h and w. Raises ValueError for another
+        shape, NaN or infinity, TypeError for what isn't numbers.
         """
         if self.bundle.dynamic_size:
             other = self._for_shape(z, self.latent_shape, self.bundle.stride)
@@ -578,7 +578,7 @@ class VAE:
 
         `stride` is that of the images over such arrays.
         """
-        found = np.shape(array) if isinstance(array, np.ndarray) else ()
+        found: tuple[int, ...] = array.shape if isinstance(array, np.ndarray) else ()
         if len(found) != 4 or found[1] != shape[0] or found[1:] == shape or 0 in found:
             return self
         return self.of_size(found[2] * stride[0], found[3] * stride[1])
@@ -679,15 +679,12 @@ class VAE:
     def _bounds(self, images: Float32, samples: int, seed: int | np.random.Generator) -> Float64:
         """The ELBO, or with more samples the importance-weighted bound, of (N, C, H, W): (N,)."""
         number = seed_number(seed)
-        rng = generator(seed)
+        source = generator(seed) if number is None else number
         scores = [np.empty(0)]
         images_at_once = max(1, SCORE_CHUNK // samples)
         for start in range(0, len(images), images_at_once):
             some = images[start : start + images_at_once]
-            if number is None:
-                epsilon = rng.standard_normal((len(some), samples, self.latent_dim))
-            else:
-                epsilon = draws_of(some, samples, self.latent_dim, number)
+            epsilon = draws_of(some, samples, self.latent_dim, source)
             q = self._drawable(*self._encoder(some))
             scores.append(self._posterior.bound(some, q, epsilon))
         return np.concatenate(scores)

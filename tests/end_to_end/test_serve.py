@@ -2,7 +2,6 @@
 
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,22 +11,20 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from benchmarks.serving import APP, free_port
 
 import vae_runtime
 from vae_runtime.formats.idx import read_idx
 from vae_runtime.formats.png import png_bytes
 from vae_runtime.formats.sheets import sheet
 
-APP = Path(__file__).parents[2] / "examples/serve/app.py"
 CONTAINERFILE = APP.with_name("Containerfile")
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The service's address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, APP, "--port", str(port)], stderr=subprocess.PIPE, text=True
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from tests.runtime.helpers import output_of
 from torch import Tensor, nn
 
 import vae_runtime
@@ -82,10 +83,8 @@ def test_commands_take_and_return_latents_of_their_shape(bundle: Path, tmp_path:
         ["score", "images.npy"],
         ["info"],
     ):
-        paths = [str(tmp_path / item) if "." in item else item for item in arguments]
-        done = CliRunner().invoke(group, [*paths, "-m", str(bundle)])
-        assert done.exit_code == 0, (arguments, done.output)
-    assert "2×4×4" in done.output
+        output = output_of(arguments, tmp_path, "-m", str(bundle))
+    assert "2×4×4" in output
     with np.load(tmp_path / "z.npz") as stored:
         assert stored["z_mean"].shape == stored["z_log_var"].shape == (3, 2, 4, 4)
     with vae_runtime.load(bundle, provider="cpu") as vae:

@@ -7,7 +7,7 @@ from tests.export.rewrites.layers import UpsamplingLayer, make_model, random_wei
 from tests.export.toys import traced_decoder
 from torch import nn
 
-from vae_export.costs import BATCHES, is_faster, mean_gain, nanoseconds, reckoned
+from vae_export.costs import BATCHES, is_faster, mean_gain, reckoned
 from vae_export.int8.worth import is_faster_in_int8
 from vae_export.rewrites import rewrite_for_cpu
 from vae_export.rewrites.phases import split_phases
@@ -43,7 +43,7 @@ def test_phases_pay_where_layers_are_large_and_not_where_they_are_small() -> Non
 @pytest.mark.parametrize("layouts", LAYOUTS)
 def test_time_grows_with_the_batch_and_never_faster_than_it(layouts: Condition) -> None:
     model_bytes = upsampling(16, 8)
-    one, many = (nanoseconds(model_bytes, layouts, batch) for batch in BATCHES)
+    one, many = reckoned(model_bytes, layouts)
     assert one < many <= one * BATCHES[1] / BATCHES[0]
 
 

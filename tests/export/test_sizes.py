@@ -2,20 +2,20 @@
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.runtime.helpers import output_of
 from torch import Tensor, nn
 
 import vae_runtime
 from vae_export import export_bundle
 from vae_runtime.bundle import read_bundle
-from vae_runtime.cli import group
 from vae_runtime.errors import BundleError, VAEError
 
 
@@ -198,10 +198,7 @@ def test_int8_is_left_out_with_a_line(tmp_path: Path) -> None:
 
 
 def test_a_manifest_that_lies_about_its_graphs_is_refused(bundle: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "c.vae"
-    copy.mkdir()
-    for file in bundle.iterdir():
-        (copy / file.name).write_bytes(file.read_bytes())
+    copy = shutil.copytree(bundle, tmp_path / "c.vae")
     values = json.loads((copy / "bundle.json").read_text())
     del values["dynamic_size"]
     (copy / "bundle.json").write_text(json.dumps(values))
@@ -217,9 +214,7 @@ def test_commands_take_a_size(bundle: Path, tmp_path: Path) -> None:
         ["decode", "z.npz", "-o", "decoded.npy"],
         ["reconstruct", "images.npy", "-o", "rebuilt.npy"],
     ):
-        paths = [str(tmp_path / item) if "." in item else item for item in arguments]
-        done = CliRunner().invoke(group, [*paths, "--size", "24,32", "-m", str(bundle)])
-        assert done.exit_code == 0, (arguments, done.output, done.exception)
+        output_of(arguments, tmp_path, "--size", "24,32", "-m", str(bundle))
     with vae_runtime.load(bundle, provider="cpu") as vae:
         expected = vae.reconstruct(images)
     np.testing.assert_array_equal(np.load(tmp_path / "decoded.npy"), expected)

@@ -4,8 +4,12 @@ import subprocess
 import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from click.testing import CliRunner
+
+from vae_runtime.cli import group
 
 DATA = Path(__file__).parent / "data"
 # Seconds, for what takes microseconds on an idle machine.
@@ -19,6 +23,14 @@ def zipped(folder: Path, file: Path, compression: int = zipfile.ZIP_STORED) -> P
         for path in sorted(folder.iterdir()):
             archive.write(path, path.name)
     return file
+
+
+def output_of(arguments: Sequence[str], folder: Path, *options: str) -> str:
+    """What a command of vae-run prints; arguments with a dot are files in `folder`."""
+    paths = [str(folder / item) if "." in item else item for item in arguments]
+    done = CliRunner().invoke(group, [*paths, *options])
+    assert done.exit_code == 0, (arguments, done.output, done.exception)
+    return done.output
 
 
 def threads_alive() -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pyarrow.parquet as pq
+from benchmarks.scale import is_actor, write_digits
 
 import vae_runtime
-from vae_runtime.formats.idx import read_idx
+from vae_runtime.explore.addresses import reachable_host
 
 SECONDS_OF_PATIENCE = 900
-ACTOR = "ray::MapWorker"
 PORT = 26379
 # Ray's clusters ask for a token, which a test on one machine need not set up.
 NO_TOKENS = {"RAY_AUTH_MODE": "disabled"}
@@ -53,14 +52,9 @@ class Outcome:
 
 
 def make_data(folder: Path, rows: int, mnist: Path) -> Data:
-    """Real digits, each moved a little in every round, so that no two rows are alike."""
-    digits = read_idx(mnist)
-    path = folder / "images.npy"
-    images = np.lib.format.open_memmap(path, "w+", np.uint8, (rows, 28, 28))
-    for start in range(0, rows, len(digits)):
-        some = digits[: rows - start]
-        images[start : start + len(some)] = np.roll(some, start // len(digits), (1, 2))
-    images.flush()
+    """Real digits, no two alike, and what one process makes of them."""
+    path = write_digits(folder, rows, mnist)
+    images = np.load(path, mmap_mode="r")
     vae = vae_runtime.load(threads=2)
     z_mean = np.concatenate([vae.encode(images[i : i + 2000])[0] for i in range(0, rows, 2000)])
     return Data(path, rows, z_mean)
@@ -101,7 +95,7 @@ def driver_killed(data: Data, folder: Path) -> str:
 def node_joins_late(data: Data, folder: Path) -> str:
     """A second machine, here a second raylet, joins a cluster at work, and gets actors."""
     output = folder / "late-node"
-    address = f"{own_address()}:{PORT}"
+    address = f"{reachable_host()}:{PORT}"
     ray_command("start", "--head", f"--port={PORT}", "--num-cpus=1", "--include-dashboard=false")
     try:
         with run(data.path, output, RAY_ADDRESS=address) as driver:
@@ -216,13 +210,6 @@ def actors_below(process: psutil.Process) -> list[psutil.Process]:
     return [child for child in process.children(recursive=True) if is_actor(child)]
 
 
-def is_actor(process: psutil.Process) -> bool:
-    try:
-        return any(ACTOR in word for word in process.cmdline()[:1])
-    except psutil.Error:
-        return False
-
-
 def raylets_with_actors() -> set[int]:
     """The process numbers of the raylets, one per node, that have actors."""
     return {process.ppid() for process in psutil.process_iter() if is_actor(process)}
@@ -240,12 +227,3 @@ def wait_until(condition: Callable[[], bool]) -> bool:
 def ray_command(*arguments: str) -> None:
     command = [str(Path(sys.executable).with_name("ray")), *arguments]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, **NO_TOKENS})
-
-
-def own_address() -> str:
-    """The address by which other machines, and Ray, know this one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        # Nothing is sent: the system says which way it would go.
-        probe.connect(("192.0.2.1", 9))
-        name: str = probe.getsockname()[0]
-    return name

@@ -15,10 +15,11 @@ from contextlib import contextmanager, suppress
 # torch lists it in its documentation, not in its __all__.
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
+from vae_runtime.console import EXIT_FAILED
+
 SECONDS_BETWEEN_BEATS = 5.0
 # A run ends within a minute of a machine's death.
 MAX_SILENCE = 40.0
-EXIT_FAILED = 1
 
 
 @contextmanager

@@ -21,6 +21,8 @@ import onnx
 from vae_export.rewrites.convolutions import (
     CHANNELS_FIRST,
     CHANNELS_LAST,
+    TO_CHANNELS_FIRST,
+    TO_CHANNELS_LAST,
     Taps,
     Upsampling,
     activation_of,
@@ -124,7 +126,7 @@ def _interleave_channels_last(
     pixel_shape = editor.add_constant(np.array([0, height, 1, width, 1, channels]))
     pixels = []
     for phase in phases:
-        channels_last = editor.add("Transpose", [phase], perm=[0, 2, 3, 1])
+        channels_last = editor.add("Transpose", [phase], perm=TO_CHANNELS_LAST)
         pixels.append(editor.add("Reshape", [channels_last, pixel_shape]))
     even_rows = editor.add("Concat", pixels[:2], axis=4)
     odd_rows = editor.add("Concat", pixels[2:], axis=4)
@@ -132,4 +134,4 @@ def _interleave_channels_last(
     rows = editor.add("Concat", [even_rows, odd_rows], axis=2)
     image = editor.add("Reshape", [rows, image_shape])
     image = add_crop(editor, image, up.excess, CHANNELS_LAST)
-    editor.add("Transpose", [image], output, perm=[0, 3, 1, 2])
+    editor.add("Transpose", [image], output, perm=TO_CHANNELS_FIRST)

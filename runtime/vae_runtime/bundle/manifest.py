@@ -48,8 +48,7 @@ from vae_runtime.bundle.storage import is_plain_name
 from vae_runtime.door import MAX_GRAPH_BYTES, parse_json
 
 # Schema 2 has conditions of variants, diagonal covariances and spatial latents, of one size or of
-# any; what needs none of
-# them is still written as schema 1.
+# any; what needs none of them is still written as schema 1.
 SCHEMA = 2
 FIRST_SCHEMA = 1
 # The covariances of more latents fill megabytes when each number has its own line.

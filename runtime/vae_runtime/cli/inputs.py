@@ -29,13 +29,16 @@ if TYPE_CHECKING:
 
 READ_CHUNK = 1024  # Images.
 
-PREPROCESS_OPTIONS = (
+FIT_OPTIONS = (
     click.option(
         "--fit",
         type=click.Choice(FITS),
         help="How a picture of another size is brought to the model's; default: the bundle's.",
     ),
     click.option("--invert", is_flag=True, help="Dark ink on light paper."),
+)
+PREPROCESS_OPTIONS = (
+    *FIT_OPTIONS,
     click.option(
         "--max-pixels",
         type=click.IntRange(1),
@@ -48,18 +51,28 @@ PREPROCESS_OPTIONS = (
 
 
 @dataclass(frozen=True)
-class PreprocessOptions:
-    """--fit, --invert, --max-pixels and --strict, as `preprocess_options` reads them."""
+class FitOptions:
+    """--fit and --invert, as `fit_options` reads them."""
 
     fit: Fit | None
     invert: bool
+
+    @property
+    def inverted(self) -> bool | None:
+        """--invert can only be given: without it, None, the bundle's own way stays."""
+        return self.invert or None
+
+
+@dataclass(frozen=True)
+class PreprocessOptions(FitOptions):
+    """--fit, --invert, --max-pixels and --strict, as `preprocess_options` reads them."""
+
     max_pixels: int
     strict: bool
 
     def open(self, vae: VAE, paths: Sequence[Path], limit: int | None = None) -> ImageReader:
         """The images of files and folders, of each at most `limit`, as `vae` takes them."""
-        # --invert can only be given: without it the bundle's own way stays.
-        preprocess = vae.bundle.preprocess.changed(self.fit, self.invert or None)
+        preprocess = vae.bundle.preprocess.changed(self.fit, self.inverted)
         return ImageReader(vae, paths, preprocess, self.strict, limit, self.max_pixels)
 
 
@@ -71,6 +84,11 @@ class ImageOptions(PreprocessOptions):
 
     def open_images(self, vae: VAE, limit: int | None = None) -> ImageReader:
         return self.open(vae, self.images, limit)
+
+
+def fit_options(command: Function) -> Function:
+    """Add --fit and --invert, which the command gets as `fit`."""
+    return add_as_record(command, "fit", FitOptions, FIT_OPTIONS)
 
 
 def preprocess_options(command: Function) -> Function:

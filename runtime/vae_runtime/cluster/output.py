@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vae_runtime.batch import Operation
+from vae_runtime.batch import ERROR, Operation
 from vae_runtime.cluster.parts import PARQUET, Source
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import atomic_file, make_folder
@@ -80,20 +80,25 @@ class OutputFolder:
                 found[number] = _counts(path)
         return found
 
-    def write(self, number: int, tables: Iterable[pa.Table], error_counts: list[int]) -> None:
-        """Write a part, a row group per table; `error_counts` grows while they come."""
+    def write(self, number: int, tables: Iterable[pa.Table]) -> Counts:
+        """Write a part, a row group per table, and say what is in it."""
         writer = None
+        rows = 0
+        errors = 0
         with atomic_file(self.part(number)) as temporary:
             try:
                 for table in tables:
                     if writer is None:
                         writer = pq.ParquetWriter(temporary, table.schema, compression=COMPRESSION)
                     writer.write_table(table)
+                    rows += len(table)
+                    errors += len(table) - table[ERROR].to_pylist().count("")
                 if writer is not None:
-                    writer.add_key_value_metadata({ERRORS: str(sum(error_counts))})
+                    writer.add_key_value_metadata({ERRORS: str(errors)})
             finally:
                 if writer is not None:
                     writer.close()
+        return Counts(rows, errors)
 
 
 def job_of(operation: Operation, bundle: bytes, source: Source) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from vae_runtime.batch import ERROR, Operation
+from vae_runtime.batch import Operation
 from vae_runtime.cluster.output import Counts, OutputFolder
 from vae_runtime.cluster.parts import Part
 from vae_runtime.cluster.tables import as_table
@@ -53,27 +53,21 @@ class PartWriter:
         """Write the part of a row. What fails comes back as text: Ray's exceptions are pages."""
         number = row["number"]
         try:
-            counts = self._write(number, row["part"])
+            counts = self.output.write(number, self._tables(row["part"]))
         except (VAEError, ValueError) as error:
             return {"number": number, "rows": 0, "errors": 0, "failure": str(error)}
         return {"number": number, "rows": counts.rows, "errors": counts.errors, "failure": ""}
 
-    def _write(self, number: int, part: Part) -> Counts:
+    def _tables(self, part: Part) -> Iterator[Any]:
+        """The columns that stay, then the results, some rows at a time."""
         column = self.operation.column
-        error_counts: list[int] = []
-
-        def tables() -> Iterator[Any]:
-            for batch, kept in part.chunks(column, self._rows_per_chunk()):
-                results = dict(self.operation(batch))
-                del results[column]
-                error_counts.append(int((results[ERROR] != "").sum()))
-                table = as_table(results)
-                for name in reversed(kept.column_names):
-                    table = table.add_column(0, kept.schema.field(name), kept[name])
-                yield table
-
-        self.output.write(number, tables(), error_counts)
-        return Counts(part.rows, sum(error_counts))
+        for batch, table in part.chunks(column, self._rows_per_chunk()):
+            results = self.operation(batch)
+            del results[column]
+            found = as_table(results)
+            for name in found.column_names:
+                table = table.append_column(found.schema.field(name), found[name])
+            yield table
 
     def _rows_per_chunk(self) -> int:
         channels, height, width = self.operation.vae.image_shape

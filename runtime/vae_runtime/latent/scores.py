@@ -46,11 +46,16 @@ def chosen_bound(bound: Bound | None, samples: int) -> Bound:
     return bound
 
 
-def draws_of(images: Float32, samples: int, latent_dim: int, seed: int) -> Float64:
-    """Standard normal draws (N, samples, latent_dim) that depend on `seed` and the image alone.
+def draws_of(
+    images: Float32, samples: int, latent_dim: int, seed: int | np.random.Generator
+) -> Float64:
+    """Standard normal draws (N, samples, latent_dim) for each of the images.
 
-    So an image has the same score in any company, on one machine or on a hundred.
+    With a number as `seed` they depend on it and the image alone, so an image has the same score in
+    any company, on one machine or on a hundred. A Generator is drawn from in order.
     """
+    if isinstance(seed, np.random.Generator):
+        return seed.standard_normal((len(images), samples, latent_dim))
     draws = np.empty((len(images), samples, latent_dim))
     for row, image in zip(draws, images, strict=True):
         rng = np.random.default_rng([seed, zlib.crc32(np.ascontiguousarray(image).data)])

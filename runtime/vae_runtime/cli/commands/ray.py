@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vae_runtime.bundle import FITS, Fit
+from vae_runtime.cli.inputs import FitOptions, fit_options
 from vae_runtime.cli.options import (
     PATH,
     Function,
@@ -37,14 +37,6 @@ RUN_OPTIONS = (
     ),
     click.option("--force", is_flag=True, help="Replace the parts of another job."),
 )
-FIT_OPTIONS = (
-    click.option(
-        "--fit",
-        type=click.Choice(FITS),
-        help="How a picture of another size is brought to the model's; default: the bundle's.",
-    ),
-    click.option("--invert", is_flag=True, help="Dark ink on light paper."),
-)
 
 
 @dataclass(frozen=True)
@@ -58,22 +50,9 @@ class RunOptions:
     force: bool
 
 
-@dataclass(frozen=True)
-class FitOptions:
-    """--fit and --invert, as `fit_options` reads them."""
-
-    fit: Fit | None
-    invert: bool
-
-
 def run_options(command: Function) -> Function:
     """Add the argument and the options that all of these commands share, as `run`."""
     return add_as_record(command, "run", RunOptions, RUN_OPTIONS)
-
-
-def fit_options(command: Function) -> Function:
-    """Add --fit and --invert, which the command gets as `fit`."""
-    return add_as_record(command, "fit", FitOptions, FIT_OPTIONS)
 
 
 @click.group("ray", invoke_without_command=True)
@@ -104,7 +83,7 @@ def encode(run: RunOptions, fit: FitOptions, inference: Inference, model: ModelO
     _require_ray()
     from vae_runtime.batch import Encode
 
-    return _compute(run, model, Encode(fit=fit.fit, invert=fit.invert or None, inference=inference))
+    return _compute(run, model, Encode(fit=fit.fit, invert=fit.inverted, inference=inference))
 
 
 @command.command("score")
@@ -133,7 +112,7 @@ def score(
 
     operation = Score(
         fit=fit.fit,
-        invert=fit.invert or None,
+        invert=fit.inverted,
         samples=samples,
         bound=bound,
         relative=relative,
@@ -155,9 +134,7 @@ def reconstruct(run: RunOptions, fit: FitOptions, inference: Inference, model: M
     _require_ray()
     from vae_runtime.batch import Reconstruct
 
-    operation = Reconstruct(
-        fit=fit.fit, invert=fit.invert or None, inference=inference, images="png"
-    )
+    operation = Reconstruct(fit=fit.fit, invert=fit.inverted, inference=inference, images="png")
     return _compute(run, model, operation)
 
 

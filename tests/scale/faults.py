@@ -17,14 +17,20 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
 from benchmarks.scale import is_actor, write_digits
 
 import vae_runtime
 from vae_runtime.explore.addresses import reachable_host
+from vae_runtime.formats.png import png_bytes
+from vae_runtime.formats.sheets import Pixels
 
 SECONDS_OF_PATIENCE = 900
 PORT = 26379
+# A folder has a file for so many rows of the other runs; so many hold one that is damaged.
+ROWS_PER_FILE = 10
+FILES_PER_DAMAGED = 100
 # Ray's clusters ask for a token, which a test on one machine need not set up.
 NO_TOKENS = {"RAY_AUTH_MODE": "disabled"}
 SUMMARY = re.compile(
@@ -131,11 +137,47 @@ def disk_full(data: Data, folder: Path) -> str:
     return f"ended with {errors.strip()!r}, then {outcome}"
 
 
+def damaged_files(data: Data, folder: Path) -> str:
+    """One file in a hundred of a folder is damaged: its row says why, all others are right."""
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    count = data.rows // ROWS_PER_FILE
+    images = np.load(data.path, mmap_mode="r")
+    for row in range(count):
+        write_picture(pictures / f"{row:06}.png", images[row], row)
+    output = folder / "damaged-files"
+    with run(pictures, output) as driver:
+        text, errors = driver.communicate(timeout=SECONDS_OF_PATIENCE)
+    require(driver.returncode == 1, f"exit status {driver.returncode}: {errors}")
+    outcome = outcome_of(text + errors)
+    table = pq.read_table(output)
+    is_damaged = np.arange(count) % FILES_PER_DAMAGED == 0
+    require((table["id"].to_numpy() == np.arange(count)).all(), "rows are lost or twice")
+    has_error = np.array(table["error"].to_pylist()) != ""
+    require((has_error == is_damaged).all(), "errors at other rows than the damaged ones")
+    z_mean = latents_in(table)
+    require(np.isnan(z_mean[is_damaged]).all(), "numbers where there was no image")
+    right = data.z_mean[:count][~is_damaged].tobytes()
+    require(z_mean[~is_damaged].tobytes() == right, "latents differ from those of one process")
+    require(outcome.errors == is_damaged.sum(), str(outcome))
+    return f"{outcome}"
+
+
+def write_picture(path: Path, image: Pixels, row: int) -> None:
+    """An image as a file; of every hundred the first is cut off, emptied, or no picture at all."""
+    content = png_bytes(image)
+    if row % FILES_PER_DAMAGED == 0:
+        damages = (content[: len(content) // 2], b"", b"not a picture", bytes(len(content)))
+        content = damages[row // FILES_PER_DAMAGED % len(damages)]
+    path.write_bytes(content)
+
+
 FAULTS: dict[str, Callable[[Data, Path], str]] = {
     "worker killed": worker_killed,
     "driver killed": driver_killed,
     "node joins late": node_joins_late,
     "disk full": disk_full,
+    "damaged files": damaged_files,
 }
 
 
@@ -163,6 +205,11 @@ def finish(driver: subprocess.Popen[str]) -> Outcome:
     """Wait for the end of a run that must succeed."""
     text, errors = driver.communicate(timeout=SECONDS_OF_PATIENCE)
     require(driver.returncode == 0 and not errors, f"exit status {driver.returncode}: {errors}")
+    return outcome_of(text)
+
+
+def outcome_of(text: str) -> Outcome:
+    """What the last line of a run says."""
     match = SUMMARY.search(text)
     require(match is not None, f"it printed {text!r}")
     assert match is not None
@@ -175,10 +222,18 @@ def require_all(data: Data, output: Path, outcome: Outcome) -> None:
     require(outcome.rows == data.rows and outcome.errors == 0, str(outcome))
     table = pq.read_table(output)
     require((table["id"].to_numpy() == np.arange(data.rows)).all(), "rows are lost or twice")
-    z_mean = table["z_mean"].combine_chunks().flatten().to_numpy().reshape(data.rows, -1)
-    require(z_mean.tobytes() == data.z_mean.tobytes(), "latents differ from those of one process")
+    require(
+        latents_in(table).tobytes() == data.z_mean.tobytes(),
+        "latents differ from those of one process",
+    )
     hidden = [path.name for path in output.iterdir() if path.name.startswith(".")]
     require(not hidden, f"left behind: {hidden}")
+
+
+def latents_in(table: pa.Table) -> np.ndarray:
+    """(N, D)."""
+    flat: np.ndarray = table["z_mean"].combine_chunks().flatten().to_numpy()
+    return flat.reshape(len(table), -1)
 
 
 def require(condition: bool, message: str) -> None:

@@ -6,6 +6,7 @@ machines share, or this machine's where they are all on it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from vae_runtime.cluster.tables import as_column
 from vae_runtime.door import MAX_IMAGE_BYTES, open_file, read_limited
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.idx import read_idx
-from vae_runtime.formats.images import array_kind, image_files_in
+from vae_runtime.formats.images import ArrayKind, array_kind, image_files_in
 from vae_runtime.formats.npy import load_numpy
 
 # A second or two of work: what a worker that dies costs. Of large sources parts are larger, for
@@ -216,12 +217,24 @@ def _rows_per_part(rows: int) -> int:
 
 
 def _array(path: Path, column: str) -> Column:
-    """The array in a file; a .npy stays on the disk, from where the rows that are used are read."""
+    """The array in a file; a .npy stays on the disk, from where the rows that are used are read.
+
+    A .npz or an IDX file can only be read whole, so a worker keeps it for its next part.
+    """
     kind = array_kind(path)
     if kind is None:
         raise VAEError(
             f"{path}: a folder of images, or a .parquet, .npy, .npz or IDX file was expected"
         )
+    # A file that is missing, or none, is one clear line.
+    with open_file(path):
+        fingerprint = _fingerprint([path])
+    return _kept_array(path, column, kind, fingerprint)
+
+
+@functools.lru_cache(1)
+def _kept_array(path: Path, column: str, kind: ArrayKind, fingerprint: str) -> Column:
+    """The array last read; a file that was changed has another `fingerprint`."""
     if kind == "idx":
         return read_idx(path)
     return load_numpy(path, column, mapped=True)

@@ -135,7 +135,8 @@ def start() -> None:
                 ray.init(**quiet)
             else:
                 ray.init("local", num_cpus=default_threads(), include_dashboard=False, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:
+        # Ray raises Exception itself, where a node takes more than 30 seconds to start.
         raise VAEError(f"Ray doesn't start: {str(error).strip().splitlines()[0]}") from None
 
 

@@ -29,6 +29,7 @@ from vae_runtime.formats.preprocess import prepare
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"}
 )
+ArrayKind = Literal["numpy", "idx"]
 NUMPY_SUFFIXES = frozenset({".npy", ".npz"})
 # What Pillow and its plugins raise for damaged files.
 DAMAGED_IMAGE = (
@@ -207,7 +208,7 @@ def _read_folder(
         yield NamedImage(_printable(file), image)
 
 
-def array_kind(path: Path) -> Literal["numpy", "idx"] | None:
+def array_kind(path: Path) -> ArrayKind | None:
     """What kind of array file it is, by suffix and first bytes; None for anything else."""
     if path.suffix.lower() in NUMPY_SUFFIXES:
         return "numpy"

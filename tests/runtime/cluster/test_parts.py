@@ -51,6 +51,16 @@ def test_an_array_comes_in_parts_and_in_order(tmp_path: Path, kind: str) -> None
     np.testing.assert_array_equal(together, images)
 
 
+def test_a_packed_array_is_unpacked_once_for_all_its_parts(tmp_path: Path) -> None:
+    path = tmp_path / "images.npz"
+    first, second = np.zeros((23, 5, 5), np.uint8), np.ones((24, 5, 5), np.uint8)
+    np.savez(path, image=first)
+    images = chunks_of(path)[0].batch["image"]
+    assert np.shares_memory(images, chunks_of(path)[0].batch["image"])
+    np.savez(path, image=second)
+    assert np.array_equal(chunks_of(path)[0].batch["image"], second[:CHUNK])
+
+
 def test_a_folder_of_images_has_names_and_damaged_files_have_errors(tmp_path: Path) -> None:
     for number in range(12):
         Image.new("L", (5, 5)).save(tmp_path / f"{number:02d}.png")

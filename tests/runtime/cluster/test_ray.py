@@ -55,3 +55,15 @@ def test_what_fails_is_one_line(tmp_path: Path, vae_run: Run) -> None:
         assert done.stderr.startswith("Error: ")
         assert done.stderr.count("\n") == 1
         assert not (tmp_path / "out").exists()
+
+
+def test_a_ray_that_cannot_start_is_one_line(
+    tmp_path: Path, vae_run: Run, test_images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "images.npy", test_images)
+    # Names of sockets have at most 107 bytes, and Ray raises an OSError of that.
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("long" * 20)))
+    done = vae_run("ray", "encode", "images.npy", "-o", "out")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: Ray doesn't start: ")
+    assert done.stderr.count("\n") == 1

@@ -28,6 +28,7 @@ def run(folder: Path, *arguments: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_train_evaluate_export_and_run(sample_folder: Path, tmp_path: Path) -> None:
     data = ("--data", sample_folder, "--limit", 300)
     trained = run(tmp_path, "-m", "vae_train", *data, "--epochs", 1, "-o", "digits")

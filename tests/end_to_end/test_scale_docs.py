@@ -1,5 +1,6 @@
 """The snippets of docs/scale.md run as they stand, and give what one process gives."""
 
+import os
 import re
 import subprocess
 import sys
@@ -56,9 +57,17 @@ def folder(tmp_path: Path, digits: np.ndarray) -> Path:
 
 
 def run(code: str, folder: Path) -> None:
+    """Run a snippet as somebody does who has activated this environment."""
     (folder / "snippet.py").write_text(code, "utf-8")
+    # Spark's workers take the first python3 on PATH.
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        [sys.executable, "snippet.py"], cwd=folder, capture_output=True, text=True, timeout=500
+        [sys.executable, "snippet.py"],
+        cwd=folder,
+        env={**os.environ, "PATH": programs},
+        capture_output=True,
+        text=True,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 

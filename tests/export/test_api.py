@@ -55,7 +55,14 @@ CASES: dict[str, Case] = {
 }
 
 
-@pytest.fixture(params=CASES)
+# The default run has a case with a dense layer and one with a transposed convolution.
+QUICK_CASES = ("dense-1", "plain-kernel-2")
+CASE_PARAMETERS = [
+    pytest.param(name, marks=() if name in QUICK_CASES else pytest.mark.slow) for name in CASES
+]
+
+
+@pytest.fixture(params=CASE_PARAMETERS)
 def case(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> tuple[Path, Bundle, nn.Module, nn.Module]:

@@ -9,6 +9,7 @@ from vae_export import export_checkpoint
 from vae_runtime.errors import VAEError
 
 
+@pytest.mark.slow
 def test_a_zip_is_the_bundle_in_one_file_with_its_card(checkpoint: Path, tmp_path: Path) -> None:
     folder, _ = export_checkpoint(checkpoint, tmp_path / "folder.vae")
     file, bundle = export_checkpoint(checkpoint, tmp_path / "a.vae", as_zip=True, with_card=True)

@@ -110,6 +110,7 @@ def test_a_factory_that_does_not_fit_is_one_line(
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".vae"] == []
 
 
+@pytest.mark.slow
 def test_a_pair_with_labels_and_a_measured_likelihood(tmp_path: Path, digits: UInt8) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     images = digits[:64, :, 10:18, 10:18].astype(np.float32) / 255

@@ -44,6 +44,7 @@ def quantized(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     return export_checkpoint(checkpoint, target, precisions=["fp32", "int8"])
 
 
+@pytest.mark.slow
 def test_every_variant_is_scored_with_its_own_graphs(
     checkpoint: Path, quantized: tuple[Path, Bundle]
 ) -> None:

@@ -40,6 +40,7 @@ def descriptors(process: "subprocess.Popen[str]") -> int:
     return len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
 
 
+@pytest.mark.slow
 def test_a_flood_changes_nothing(explore: "subprocess.Popen[str]") -> None:
     assert explore.stdout is not None
     shown = re.match(r"http://(.+):(\d+)/ ", explore.stdout.readline())

@@ -25,6 +25,7 @@ SMALL = ["--epochs", "1", "--limit", "100"]
 MAX_FILE_BYTES = 1 << 20
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_what_it_says_resumes_to_the_bytes_of_an_uninterrupted_run(
     sample_folder: Path, tmp_path: Path
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_finished_run_can_be_made_longer_and_not_shorter(
     assert "--epochs 2 is less than the 3 that are done" in line
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_with_the_epochs_that_are_done_gets_its_final_figures(
     sample_folder: Path, tmp_path: Path
 ) -> None:
@@ -73,6 +75,7 @@ def test_a_run_that_ends_with_the_epochs_that_are_done_gets_its_final_figures(
     assert load_contents(tmp_path / "run/model.pt")["training"]["train_images"] == 100
 
 
+@pytest.mark.slow
 def test_a_run_of_an_older_version_resumes_when_it_is_told_its_data(
     sample_folder: Path, tmp_path: Path, one_line: OneLine
 ) -> None:
@@ -209,6 +212,7 @@ def test_without_the_extra_it_says_what_to_install(
     assert f'{name} needs {module}: pip install ".[train]"' in message
 
 
+@pytest.mark.slow
 def test_kill_9_leaves_a_checkpoint_that_resumes(sample_folder: Path, tmp_path: Path) -> None:
     command = [*TRAIN, "--data", str(sample_folder), "--limit", "100", "-o", "run"]
     command += ["--epochs", "60"]
@@ -224,6 +228,7 @@ def test_kill_9_leaves_a_checkpoint_that_resumes(sample_folder: Path, tmp_path: 
     assert reached >= 3
 
 
+@pytest.mark.slow
 def test_color_photographs_of_64_pixels_through_train_and_eval(tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos")
     environment = {"VAE_EDGE_CACHE": str(tmp_path / "cache")}
@@ -246,10 +251,11 @@ def test_color_photographs_of_64_pixels_through_train_and_eval(tmp_path: Path) -
     ]
 
 
+@pytest.mark.slow
 def test_exact_log_p_of_x_stands_beside_the_elbo(
     sample_folder: Path, tmp_path: Path, one_line: OneLine
 ) -> None:
-    command = [*TRAIN, "--data", str(sample_folder), "--epochs", "1", "--limit", "100"]
+    command = [*TRAIN, "--data", str(sample_folder), "--epochs", "1", "--limit", "20"]
     finished([*command, "-o", "run"], tmp_path)
     done = finished([*EVALUATE, "run/model.pt", "--exact", "--samples", "1"], tmp_path)
     assert [line.split("  ")[0] for line in done.stdout.splitlines()[1:]] == [

@@ -16,6 +16,8 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 TRAIN_TWICE = [*TORCHRUN, "--nproc-per-node", "2", "-m", "vae_train"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
+pytestmark = pytest.mark.slow
+
 
 def run(command: list[str], folder: Path) -> str:
     return finished(command, folder, ONE_THREAD).stdout

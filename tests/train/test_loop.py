@@ -21,7 +21,14 @@ def after(calls: int) -> Callable[[], bool]:
     return lambda: next(counter) >= calls
 
 
-@pytest.mark.parametrize("preset", ["default", "book", "best"])
+@pytest.mark.parametrize(
+    "preset",
+    [
+        "default",
+        pytest.param("book", marks=pytest.mark.slow),
+        pytest.param("best", marks=pytest.mark.slow),
+    ],
+)
 def test_resuming_gives_the_bytes_of_an_uninterrupted_run(
     preset: str, data: Dataset, tmp_path: Path
 ) -> None:
@@ -37,6 +44,7 @@ def test_resuming_gives_the_bytes_of_an_uninterrupted_run(
     assert pieces.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.slow
 def test_training_lowers_both_the_training_and_the_test_loss(
     config: TrainConfig, data: Dataset, tmp_path: Path
 ) -> None:
@@ -138,6 +146,7 @@ def test_a_checkpoint_holds_no_wall_clock_and_loads_with_weights_only(
     }
 
 
+@pytest.mark.slow
 def test_bfloat16_trains_float32_weights(config: TrainConfig, data: Dataset) -> None:
     trainer = Trainer(replace(config, epochs=3, amp=True), data)
     while not trainer.finished:
@@ -195,6 +204,7 @@ class Recorded(Trainer):
         return super().step(part, count, rate)
 
 
+@pytest.mark.slow
 def test_a_run_made_longer_goes_on_where_the_longer_schedule_stands(
     config: TrainConfig, data: Dataset, tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def same(before: list[torch.Tensor], module: torch.nn.Module) -> bool:
     return all(torch.equal(old, new) for old, new in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_grids")
 def test_preset_exact_resumes_from_each_phase_to_the_bytes_of_an_uninterrupted_run(
     exact: TrainConfig, sample_folder: Path, tmp_path: Path

@@ -35,6 +35,7 @@ def openmp_settings(command: list[str], folder: Path, **variables: str) -> dict[
     return dict(re.findall(r"(\w+) = '(.*)'", done.stderr))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks libgomp, which torch has on Linux")
 @pytest.mark.parametrize("command", FAILING, ids=["vae-train", "vae-eval"])
 def test_threads_do_not_spin_unless_the_user_says_how_they_wait(

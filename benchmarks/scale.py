@@ -115,7 +115,7 @@ def _on_ray(operation: Operation, source: Source, path: Path, actors: int) -> Ru
 
 
 def _memory(folder: Path, rows: int, mnist: Path) -> None:
-    click.echo("\nMemory, MiB at most: private and shared pages of a process\n")
+    click.echo("\nMemory, MiB at most: what a process holds for itself\n")
     click.echo(header(["images", "driver", "actor"]))
     for count in (rows // 4, rows):
         source = open_source(write_digits(folder, count, mnist), "image")
@@ -168,19 +168,21 @@ def is_actor(process: psutil.Process) -> bool:
 
 @contextmanager
 def _watched_memory() -> Iterator[dict[str, float]]:
-    """The most that this process and any actor hold, looked at five times a second."""
+    """The most that this process and any actor hold for themselves, looked at five times a second:
+    a source that is mapped into memory is the system's, which takes it back.
+    """
     peaks = {"driver": 0.0, "actor": 0.0}
     ended = threading.Event()
 
     def watch() -> None:
         driver = psutil.Process()
         while not ended.wait(0.2):
-            peaks["driver"] = max(peaks["driver"], driver.memory_info().rss / MIB)
+            peaks["driver"] = max(peaks["driver"], _private_mib(driver))
             for child in driver.children(recursive=True):
                 if is_actor(child):
                     # It may end in between.
                     with suppress(psutil.Error):
-                        peaks["actor"] = max(peaks["actor"], child.memory_info().rss / MIB)
+                        peaks["actor"] = max(peaks["actor"], _private_mib(child))
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -189,6 +191,11 @@ def _watched_memory() -> Iterator[dict[str, float]]:
     finally:
         ended.set()
         thread.join()
+
+
+def _private_mib(process: psutil.Process) -> float:
+    info = process.memory_info()
+    return float(info.rss - info.shared) / MIB
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from vae_runtime.latent.gaussian import draw_mixture, log_mixture
 
 # Draws from a label's mixture among which p(label | z) chooses one.
 CANDIDATES = 128
+# Numbers of the candidates that are weighed together: half a megabyte.
+CANDIDATE_NUMBERS = 1 << 16
 # Legible in nearly every draw, see docs/experiments.md.
 LABEL_TEMPERATURE = 0.1
 
@@ -43,8 +45,12 @@ def draw_label(
     require_label(labels, label)
     if not temperature > 0:
         raise ValueError(f"the temperature must be positive, not {temperature:g}")
-    drawn = [_draw_one(labels, label, rng, temperature) for _ in range(n)]
-    return np.array(drawn).reshape(n, len(labels[label].mean))
+    latent_dim = len(labels[label].mean)
+    together = max(1, CANDIDATE_NUMBERS // (CANDIDATES * latent_dim))
+    parts = [np.empty((0, latent_dim))]
+    for first in range(0, n, together):
+        parts.append(_draw_some(labels, label, min(together, n - first), rng, temperature))
+    return np.concatenate(parts)
 
 
 def purest_place(labels: Labels, label: str) -> tuple[float, ...]:
@@ -66,12 +72,22 @@ def require_label(labels: Labels, label: str) -> None:
         raise ValueError(f"no label {label!r} in this bundle; it has {known}")
 
 
-def _draw_one(labels: Labels, label: str, rng: np.random.Generator, temperature: float) -> Float64:
-    candidates = draw_mixture(labels[label].components, CANDIDATES, rng)
-    log_p = _log_posterior(labels, label, candidates)
-    weights = np.exp((log_p - log_p.max()) / temperature)
-    place: Float64 = candidates[rng.choice(CANDIDATES, p=weights / weights.sum())]
-    return place
+def _draw_some(
+    labels: Labels, label: str, n: int, rng: np.random.Generator, temperature: float
+) -> Float64:
+    """n draws (n, D), whose candidates are weighed together; the generator is used one by one."""
+    candidates = []
+    levels = np.empty(n)
+    for i in range(n):
+        candidates.append(draw_mixture(labels[label].components, CANDIDATES, rng))
+        levels[i] = rng.random()
+    log_p = _log_posterior(labels, label, np.concatenate(candidates)).reshape(n, CANDIDATES)
+    weights = np.exp((log_p - log_p.max(1, keepdims=True)) / temperature)
+    drawn = []
+    for some, weight, level in zip(candidates, weights, levels, strict=True):
+        shares = weight.cumsum() / weight.cumsum()[-1]
+        drawn.append(some[np.searchsorted(shares, level, "right")])
+    return np.array(drawn)
 
 
 def _log_posterior(labels: Labels, label: str, z: Float64) -> Float64:

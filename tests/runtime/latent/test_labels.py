@@ -31,6 +31,14 @@ def test_low_temperatures_are_less_varied(digits: vae_runtime.VAE) -> None:
     assert spread(0.01) < spread(10.0)
 
 
+def test_many_draws_begin_with_the_few_of_the_same_seed(digits: vae_runtime.VAE) -> None:
+    # 600 are weighed in three parts.
+    many = draw_label(digits.labels, "3", 600, np.random.default_rng(4), 0.1)
+    few = draw_label(digits.labels, "3", 5, np.random.default_rng(4), 0.1)
+    np.testing.assert_array_equal(few, many[:5])
+    assert len(np.unique(many, axis=0)) == 600
+
+
 def test_the_mean_of_all_weighs_labels_by_their_images(digits: vae_runtime.VAE) -> None:
     counts = [label.count for label in digits.labels.values()]
     means = [label.mean for label in digits.labels.values()]

@@ -30,6 +30,7 @@ from vae_runtime.bundle import (
 )
 from vae_runtime.bundle.packing import bundle_files
 from vae_runtime.console import CONTEXT_SETTINGS
+from vae_runtime.errors import VAEError
 from vae_train.checkpoint import load_checkpoint
 
 
@@ -171,12 +172,8 @@ def command(
     if _is_foreign(source, foreign):
         exported = _foreign_source(source, foreign, calibration, findings)
         target = output or _default_target(source)
-    elif foreign.given():
-        raise click.UsageError(
-            f"{', '.join(foreign.given())}: for a factory or a library's folder, not for a "
-            "checkpoint"
-        )
     else:
+        _require_checkpoint(Path(source), foreign)
         exported = _checkpoint_source(Path(source), calibration)
         target = output or Path(source).with_suffix(".vae")
     bundle = write_bundle(exported, target, options, findings.append)
@@ -211,6 +208,18 @@ def _is_foreign(source: str, foreign: ForeignOptions) -> bool:
     path = Path(source)
     is_factory = ":" in source and not path.exists()
     return is_factory or is_library_folder(path) or (path.is_file() and foreign.trust)
+
+
+def _require_checkpoint(path: Path, foreign: ForeignOptions) -> None:
+    if not path.exists():
+        raise VAEError(
+            f"{path}: no such file or folder; a factory is written package.module:factory"
+        )
+    if foreign.given():
+        raise click.UsageError(
+            f"{', '.join(foreign.given())}: for a factory or a library's folder, and with --trust "
+            "for a pickled module, not for a checkpoint"
+        )
 
 
 def _foreign_source(

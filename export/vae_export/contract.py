@@ -24,6 +24,10 @@ FORWARD_ERRORS = (
     AssertionError,
 )
 
+# How much an output may differ for other images in the batch, of its largest magnitude: far more
+# than the order of additions does.
+MAX_BATCH_EFFECT = 1e-3
+
 
 def require_contract(
     module: nn.Module, inputs: Tensor, outputs: Mapping[str, tuple[int, ...]]
@@ -40,23 +44,56 @@ def require_contract(
         raise VAEError(f"{name} should return {', '.join(outputs)}; it returns {kinds}")
     for (output, shape), value in zip(outputs.items(), values, strict=True):
         _require_output(f"{name}: {output}", value, (len(inputs), *shape))
+    _require_same_alone(module, inputs, values)
     return values
+
+
+def _require_same_alone(module: nn.Module, inputs: Tensor, values: list[Tensor]) -> None:
+    """Raise VAEError where the first input alone gives something else than in its batch."""
+    alone = as_list(run_module(module, inputs[:1]))
+    for value, in_batch in zip(alone, values, strict=True):
+        difference = float((value - in_batch[:1]).abs().max())
+        if difference > MAX_BATCH_EFFECT * float(in_batch.abs().max()):
+            raise VAEError(
+                f"{module_name(module)} gives other values for an input alone than in a batch of "
+                f"{len(inputs)}: a bundle's graphs treat each image by itself (a BatchNorm without "
+                "running statistics doesn't, nor a branch on the batch size)"
+            )
 
 
 def run_module(module: nn.Module, inputs: Tensor) -> Any:
     """What `module` returns for `inputs` (N, …).
 
-    Raises VAEError naming the module, the sub-module at fault and the reason when it fails.
+    Raises VAEError naming the module, the sub-module at fault and the reason when it fails, and
+    where it changes its input.
     """
     with torch.no_grad(), _tracking_submodules(module) as running:
+        given = inputs.clone()
         try:
-            return module(inputs)
+            outputs = module(inputs)
         except FORWARD_ERRORS as error:
             name = module_name(module)
             if running:
                 name = f"{name}, in its {running[-1]},"
             size = "×".join(map(str, inputs.shape))
-            raise VAEError(f"{name} fails on an input of {size}: {first_line(error)}") from error
+            reason = first_line(error) + _advice(error, running)
+            raise VAEError(f"{name} fails on an input of {size}: {reason}") from error
+    if not torch.equal(given, inputs):
+        raise VAEError(
+            f"{module_name(module)} changes the input that it is given, by an operation in place "
+            "such as mul_; let it work on a copy"
+        )
+    return outputs
+
+
+def _advice(error: Exception, running: list[str]) -> str:
+    """What to do about a forward that wants more than one input, as conditional models do."""
+    if running or "required positional argument" not in str(error):
+        return ""
+    return (
+        "; a bundle's encoder takes images alone and its decoder latents alone: give modules in "
+        "which the rest, such as a label, is fixed"
+    )
 
 
 def _require_output(name: str, value: Tensor, expected: tuple[int, ...]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from vae_export.torch_modules import first_line
+from vae_export.torch_modules import first_line, modules_of_this_folder
 from vae_runtime.errors import VAEError
 
 Modules = tuple[nn.Module, ...]
@@ -52,9 +52,8 @@ def _as_a_script_expects_it(factory: str, module_name: str) -> Iterator[None]:
     """
     arguments = sys.argv
     sys.argv = [module_name]
-    sys.path.insert(0, "")
     try:
-        with contextlib.redirect_stderr(io.StringIO()) as printed:
+        with modules_of_this_folder(), contextlib.redirect_stderr(io.StringIO()) as printed:
             yield
     except SystemExit as error:
         lines = printed.getvalue().strip().splitlines()
@@ -69,5 +68,4 @@ def _as_a_script_expects_it(factory: str, module_name: str) -> Iterator[None]:
         ) from error
     finally:
         sys.argv = arguments
-        sys.path.remove("")
     sys.stderr.write(printed.getvalue())

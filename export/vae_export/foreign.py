@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vae_export.adapters import Adapted, Hints, adapt
+from vae_export.adapters.parts import unwrapped
 from vae_export.labels import LatentPlaces, measure_latents
 from vae_export.likelihoods import find_likelihood, giving_means
 from vae_export.sizes import keeping_shape
@@ -55,19 +57,18 @@ def source_of_modules(
     labels without as many images.
     """
     images = description.images
-    labels = _plain_labels(description.labels)
-    if labels is not None and (images is None or len(labels) != len(images)):
-        raise ValueError("labels need as many images")
+    labels = _plain_labels(description)
     adapted = _adapted(modules, description)
+    told = description.told_likelihood or _told_by_range(adapted)
     likelihood, finding = find_likelihood(
         description.likelihood,
-        description.told_likelihood or _told_by_range(adapted),
+        told,
         adapted.encoder,
         adapted.decoder,
         images,
         description.image_shape[0],
     )
-    for line in (*adapted.findings, finding, *_warnings(description.image_shape)):
+    for line in (*adapted.findings, *_other_types(modules), finding, *_warnings(description)):
         on_finding(line)
     places = LatentPlaces({}, ())
     if images is not None and len(images):
@@ -90,16 +91,25 @@ def source_of_modules(
     )
 
 
-def _warnings(image_shape: ImageShape) -> list[str]:
-    if image_shape[0] in SHOWN_CHANNELS:
+def _warnings(description: Description) -> list[str]:
+    channels = description.image_shape[0]
+    if channels in SHOWN_CHANNELS:
         return []
-    return [
-        f"warning: images of {image_shape[0]} channels can't be written as pictures, only as .npy"
-    ]
+    return [f"warning: images of {channels} channels can't be written as pictures, only as .npy"]
+
+
+def _other_types(modules: Sequence[nn.Module]) -> list[str]:
+    """A line that names the types of weights that become float32, where there are any."""
+    names = set()
+    for module in modules:
+        for weights in module.parameters():
+            if weights.is_floating_point() and weights.dtype != torch.float32:
+                names.add(str(weights.dtype).removeprefix("torch."))
+    return [f"weights: {', '.join(sorted(names))}, exported in float32"] if names else []
 
 
 def _adapted(modules: Sequence[nn.Module], description: Description) -> Adapted:
-    copies = [copied(module).cpu().eval() for module in modules]
+    copies = [copied(unwrapped(module)).cpu().eval().float() for module in modules]
     adapted = adapt(*copies, image_shape=description.image_shape, hints=description.hints)
     wanted = description.latent_dim
     if wanted is not None and wanted != adapted.latent_dim:
@@ -114,12 +124,18 @@ def _told_by_range(adapted: Adapted) -> str | None:
     return None if adapted.image_range.low >= 0 else "gaussian"
 
 
-def _plain_labels(labels: Labels | None) -> Sequence[Any] | None:
-    """Labels as Python values: a tensor of a tensor's items would have names like `tensor(5)`."""
+def _plain_labels(description: Description) -> Sequence[Any] | None:
+    """Labels as Python values: a tensor's items would have names like `tensor(5)`.
+
+    Raises ValueError where there aren't as many images.
+    """
+    labels = description.labels
+    if labels is None:
+        return None
+    if description.images is None or len(labels) != len(description.images):
+        raise ValueError("labels need as many images")
     to_list = getattr(labels, "tolist", None)
     if to_list is not None:
         plain: Sequence[Any] = to_list()
         return plain
-    if labels is None:
-        return None
     return [label.item() if hasattr(label, "item") else label for label in labels]

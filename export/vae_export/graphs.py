@@ -67,7 +67,7 @@ def export_graph(
                 verbose=False,
             )
     except (RuntimeError, TypeError, ValueError, NotImplementedError, AssertionError) as error:
-        raise VAEError(f"{name} cannot be exported: {first_line(error)}") from error
+        raise VAEError(f"{name} cannot be exported: {_reason(error)}") from error
     assert program is not None
     model = _without_notes(program.model_proto)
     _require_opset(model)
@@ -82,6 +82,17 @@ def export_graph(
         # Graphs of any size are read once for each size that is proven.
         require_readable(name, model.SerializeToString())
     return model
+
+
+def _reason(error: BaseException) -> str:
+    """torch's first line, or what is meant where that speaks of its own expressions."""
+    line = first_line(error)
+    if "data-dependent" in line:
+        return (
+            "its forward looks at values of its input, in an if or for an index, which no graph "
+            "can; torch.where chooses between values"
+        )
+    return line
 
 
 def checked(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
@@ -26,6 +29,16 @@ def copied(module: nn.Module) -> nn.Module:
             f"{module_name(module)} cannot be copied: {first_line(error)} "
             "(remove weight_norm and the like first)"
         ) from error
+
+
+@contextlib.contextmanager
+def modules_of_this_folder() -> Iterator[None]:
+    """Let Python modules of the current folder be found, as `python -m` finds them."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")
 
 
 def module_name(module: nn.Module) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vae_export.torch_modules import modules_of_this_folder
 from vae_runtime.errors import VAEError
 
 # What people save a state_dict under: lightning, pythae, and scripts.
@@ -80,7 +81,10 @@ def read_saved(file: Path, *, trust: bool) -> Any:
     try:
         if file.suffix == SAFETENSORS:
             return _safetensors(file)
-        return torch.load(file, map_location="cpu", weights_only=not trust)
+        if not trust:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        with modules_of_this_folder():
+            return torch.load(file, map_location="cpu", weights_only=False)
     except pickle.UnpicklingError as error:
         if trust:
             raise VAEError(f"{file}: cannot be read: {_short(error)}") from None
@@ -165,4 +169,7 @@ def _kind(value: Any) -> str:
 
 
 def _short(error: BaseException) -> str:
+    if isinstance(error, EOFError | KeyError):
+        # Of its own about bytes that are no pickle, torch says the number of the first.
+        return "torch.save wrote nothing like it"
     return " ".join(str(error).split())[:MAX_REASON_CHARACTERS]

@@ -44,6 +44,12 @@ def test_options_of_a_factory_are_refused_for_a_checkpoint(
     assert "--latent-dim: for a factory" in line
 
 
+def test_a_factory_without_its_function_is_told_how_it_is_written(one_line: OneLine) -> None:
+    status, line = one_line(main, "mine", "--image-shape", "1,28,28")
+    assert status == 1
+    assert "mine: no such file or folder; a factory is written package.module:factory" in line
+
+
 @pytest.mark.parametrize("contents", [None, b"", b"PK not really", b"\x80\x04K\x01."])
 def test_a_bad_checkpoint_is_one_line(
     tmp_path: Path, one_line: OneLine, contents: bytes | None

@@ -8,7 +8,7 @@ from tests.export.toys import dense_vae
 from torch import Tensor, nn
 
 from vae_export import export_bundle
-from vae_export.contract import require_contract
+from vae_export.contract import require_contract, run_module
 from vae_runtime.errors import VAEError
 
 
@@ -46,3 +46,49 @@ def test_checking_a_module_leaves_no_hooks_in_it() -> None:
     for module in decoder.modules():
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
+
+
+class Branching(nn.Module):
+    """Looks at how many inputs there are."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z + 1 if len(z) > 3 else z
+
+
+class Normalizing(nn.Module):
+    """BatchNorm as it is in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1, track_running_stats=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        normalized: Tensor = self.norm(image)
+        return normalized
+
+
+@pytest.mark.parametrize(("module", "shape"), [(Branching(), (2,)), (Normalizing(), (1, 4, 4))])
+def test_a_module_whose_outputs_depend_on_the_batch_is_named(
+    module: nn.Module, shape: tuple[int, ...]
+) -> None:
+    inputs = torch.rand((8, *shape), generator=torch.Generator().manual_seed(0))
+    with pytest.raises(VAEError, match=r"alone than in a batch of 8.*branch on the batch size"):
+        require_contract(module.eval(), inputs, {"out": shape})
+
+
+def test_a_module_that_changes_its_input_is_named() -> None:
+    class InPlace(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            return image.mul_(2).sub_(1)
+
+    with pytest.raises(VAEError, match=r"InPlace changes the input .* such as mul_"):
+        run_module(InPlace(), torch.rand(2, 3))
+
+
+def test_a_module_that_wants_a_label_is_told_to_hold_it_fixed() -> None:
+    class Conditional(nn.Module):
+        def forward(self, z: Tensor, label: Tensor) -> Tensor:
+            return z + label
+
+    with pytest.raises(VAEError, match=r"argument: 'label'; .* the rest, such as a label, is fix"):
+        run_module(Conditional(), torch.rand(2, 3))

@@ -86,3 +86,16 @@ def test_as_many_labels_as_images_are_read(tmp_path: Path, images: Float32) -> N
     assert (read.shape, labels[:3]) == ((40, *SHAPE), ["a", "b", "a"])
     with pytest.raises(VAEError, match="39 labels for the 40 images"):
         read_labelled(path, tmp_path / "labels.npy", SHAPE, Preprocess())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_weights_of_another_type_are_exported_in_float32(dtype: torch.dtype) -> None:
+    modules = dense_vae(SHAPE, 2)
+    before = [module.to(dtype) for module in modules]
+    findings: list[str] = []
+    source = source_of_modules(before, Description(image_shape=SHAPE), findings.append)
+    name = str(dtype).removeprefix("torch.")
+    assert f"weights: {name}, exported in float32" in findings
+    assert {weights.dtype for weights in source.decoder.parameters()} == {torch.float32}
+    # The caller's own stay as they are.
+    assert {weights.dtype for weights in modules[1].parameters()} == {dtype}

@@ -157,6 +157,11 @@ def test_what_cannot_be_exported_is_named_in_one_line(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_forward_that_looks_at_values_is_told_so() -> None:
+    with pytest.raises(VAEError, match=r"looks at values of its input.*torch\.where"):
+        export_graph(Branching().eval(), (2,), "z", ["image"], {})
+
+
 class Draws(nn.Module):
     """Draws random numbers in its forward."""
 

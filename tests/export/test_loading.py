@@ -1,6 +1,7 @@
 """VAEs by path: what a library's folder needs, said in one line where it isn't there."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -48,3 +49,18 @@ def test_a_pickled_module_is_loaded_with_trust_and_nothing_else_is_taken(tmp_pat
     torch.save({"a": 1}, tmp_path / "other.pt")
     with pytest.raises(VAEError, match="holds a dict, not a whole torch module"):
         load_pickled(tmp_path / "other.pt", trust=True)
+
+
+def test_a_pickled_module_finds_its_class_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # The command's own path holds no "", unlike that of `python -m`.
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    source = "from torch import nn\nclass Own(nn.Linear): pass\n"
+    Path("module_of_this_folder.py").write_text(source)
+    run = "import torch, module_of_this_folder as m; torch.save(m.Own(2, 2), 'whole.pt')"
+    subprocess.run([sys.executable, "-c", run], check=True)
+    loaded = load_pickled(Path("whole.pt"), trust=True)
+    assert type(loaded.modules[0]).__name__ == "Own"
+    assert "" not in sys.path

@@ -90,3 +90,7 @@ def test_a_missing_and_a_damaged_file_are_named(tmp_path: Path) -> None:
     (tmp_path / "noise.pt").write_bytes(b"\x80\x04K\x01.")
     with pytest.raises(VAEError, match=r"noise.pt"):
         load_weights(module(), tmp_path / "noise.pt")
+    for contents in (b"", b"hello" * 100):
+        (tmp_path / "text.pt").write_bytes(contents)
+        with pytest.raises(VAEError, match=r"text.pt: cannot be read: torch.save wrote nothing"):
+            load_weights(module(), tmp_path / "text.pt")

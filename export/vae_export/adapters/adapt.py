@@ -22,7 +22,7 @@ from vae_export.adapters.outputs import (
     image_path,
     tensors_in,
 )
-from vae_export.adapters.parts import Parts, possible_parts, unwrapped
+from vae_export.adapters.parts import Parts, VAEMethod, possible_parts, unwrapped
 from vae_export.adapters.posterior import find_posterior
 from vae_export.adapters.ranges import ImageRange, find_range, last_operation
 from vae_export.adapters.wrapped import AdaptedDecoder, AdaptedEncoder, LatentScale
@@ -82,6 +82,19 @@ class _RoundTrip:
     flat_images: bool
     gives_flat_images: bool
     log_var_is_positive: bool
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why one try led nowhere; whether it was of methods, and whether its encoder ran."""
+
+    error: VAEError
+    is_method: bool
+    encodes: bool
+
+    def weight(self) -> tuple[bool, bool]:
+        """How much it says."""
+        return self.is_method, self.encodes
 
 
 def adapt(
@@ -150,24 +163,24 @@ def _first_round_trip(tries: list[Parts], image_shape: ImageShape, hints: Hints)
     """The first try that works.
 
     Where none does, the error of the first whose encoder runs: it says more than that another one
-    doesn't take such images.
+    doesn't take such images. A VAE's own methods say more than whatever else it has.
     """
-    not_encoded = []
-    not_decoded = []
+    failures: list[_Failure] = []
     for parts, flat_images in product(tries, (False, True)):
         images = probe_images(image_shape)
         if flat_images:
             images = images.flatten(1)
+        is_method = isinstance(parts.encoder, VAEMethod)
         try:
             outputs = run_module(parts.encoder, images)
         except VAEError as error:
-            not_encoded.append(error)
+            failures.append(_Failure(error, is_method, encodes=False))
             continue
         try:
             return _round_trip(parts, outputs, images, image_shape, hints)
         except VAEError as error:
-            not_decoded.append(error)
-    raise [*not_decoded, *not_encoded][0]
+            failures.append(_Failure(error, is_method, encodes=True))
+    raise max(failures, key=_Failure.weight).error
 
 
 def _round_trip(
@@ -208,9 +221,10 @@ def _decoded(decoder: nn.Module, z: Tensor, image_shape: ImageShape) -> tuple[Pa
     shape = tuple(image.shape[1:])
     is_flat = shape == (math.prod(image_shape),)
     if shape != image_shape and not is_flat:
-        raise VAEError(
-            f"{name}: image should be {image_shape} for latents {tuple(z.shape[1:])}, not {shape}"
-        )
+        wrong = f"{name}: image should be {image_shape} for latents {tuple(z.shape[1:])}, "
+        if shape == (*image_shape[1:], image_shape[0]):
+            raise VAEError(wrong + f"not {shape}: channels come first, permute(0, 3, 1, 2)")
+        raise VAEError(wrong + f"not {shape}")
     return path, is_flat
 
 

@@ -100,6 +100,8 @@ def find_range(
     """
     low = float(images.min())
     high = float(images.max())
+    if not bool(images.isfinite().all()):
+        raise VAEError(f"{name}: its images have values that are not finite")
     package = type(module).__module__.partition(".")[0]
     if package in CENTERED_PACKAGES:
         return ImageRange(-1, 1, clamped=True), f"that of {package}'s models"

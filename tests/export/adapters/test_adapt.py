@@ -255,3 +255,36 @@ def test_latents_are_scaled_as_a_diffusion_model_takes_them() -> None:
         torch.testing.assert_close(scaled_mean, (mean - 0.25) * 0.5)
         torch.testing.assert_close(scaled_log_var, log_var + 2 * math.log(0.5))
         torch.testing.assert_close(scaled.decoder(scaled_mean), plain.decoder(mean))
+
+
+def test_the_error_of_a_method_is_told_and_not_that_of_attributes_beside_it() -> None:
+    class Labelled(Flat):
+        def __init__(self) -> None:
+            super().__init__()
+            # They lead nowhere without what encode does.
+            self.enc = nn.Linear(8, 9)
+            self.dec = nn.Linear(7, 64)
+
+        def encode(self, x: Tensor, label: Tensor) -> Any:  # type: ignore[override]
+            return self.posterior(x + label)
+
+    with pytest.raises(VAEError, match=r"Labelled.encode fails .*label"):
+        adapt(Labelled(), image_shape=SHAPE)
+
+
+def test_images_with_channels_last_are_told_how_to_turn() -> None:
+    class ChannelsLast(Flat):
+        def decode(self, z: Tensor) -> Any:
+            return torch.sigmoid(self.outer(z)).view(-1, 8, 8, 1)
+
+    with pytest.raises(VAEError, match=r"not \(8, 8, 1\): channels come first"):
+        adapt(ChannelsLast(), image_shape=SHAPE)
+
+
+def test_images_that_are_not_finite_are_named() -> None:
+    class Overflowing(Flat):
+        def decode(self, z: Tensor) -> Any:
+            return self.outer(z) / 0
+
+    with pytest.raises(VAEError, match=r"decode: its images have values that are not finite"):
+        adapt(Overflowing(), image_shape=SHAPE)

@@ -247,6 +247,7 @@ class VAE:
             "latent_dim": self.latent_dim,
             "latent_shape": list(self.latent_shape),
             "image_shape": list(self.image_shape),
+            "dynamic_size": self.bundle.dynamic_size,
             "provider": self.provider,
             "precision": self.precision,
             "precision_reason": self.precision_reason,

@@ -50,6 +50,29 @@ def _write_continuous(path: Path) -> None:
     (path / "bundle.json").write_text(json.dumps(manifest))
 
 
+def test_bundles_of_a_dynamic_size_are_refused_with_what_to_do(
+    module: Path, tmp_path: Path
+) -> None:
+    bundle = shutil.copytree(DATA / "tiny.vae", tmp_path / "any.vae")
+    manifest = json.loads((bundle / "bundle.json").read_text())
+    manifest |= {"schema": 2, "dynamic_size": True}
+    (bundle / "bundle.json").write_text(json.dumps(manifest))
+    script = module / "any_size.mjs"
+    script.write_text(
+        'import { BundleError, load } from "vae-edge";\n'
+        f"const load_it = () => load({json.dumps(str(bundle))});\n"
+        "await load_it().catch((e) => console.log(e instanceof BundleError, e.message));\n"
+    )
+    done = subprocess.run(
+        ["node", script.name], cwd=module, capture_output=True, text=True, timeout=120
+    )
+    script.unlink()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("true ")
+    assert "graphs of a dynamic size don't run here; export it without" in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
 def test_the_examples_of_its_readme_run(module: Path) -> None:
     shutil.copytree(EMBEDDED_BUNDLE, module / "digits.vae", dirs_exist_ok=True)
     blocks = re.findall(r"```js\n(.*?)```", (module / "README.md").read_text("utf-8"), re.DOTALL)

@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import ExifTags, Image, ImageOps
 from tests.runtime.helpers import output_of
 from torch import Tensor, nn
 
 import vae_runtime
 from vae_export import export_bundle
 from vae_runtime.bundle import read_bundle
+from vae_runtime.cli import group
+from vae_runtime.console import run
 from vae_runtime.errors import BundleError, VAEError
+
+OneLine = Callable[..., tuple[int, str]]
 
 
 class Block(nn.Module):
@@ -219,3 +225,57 @@ def test_commands_take_a_size(bundle: Path, tmp_path: Path) -> None:
         expected = vae.reconstruct(images)
     np.testing.assert_array_equal(np.load(tmp_path / "decoded.npy"), expected)
     np.testing.assert_array_equal(np.load(tmp_path / "rebuilt.npy"), expected)
+
+
+def _photograph(path: Path, height: int, width: int, orientation: int = 1) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(pixels).save(path, exif=exif)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_pictures_in_their_own_size_are_cut_to_the_stride(
+    bundle: Path, tmp_path: Path, orientation: int
+) -> None:
+    _photograph(tmp_path / "photo.png", 23, 32, orientation)
+    run = ["encode", "photo.png", "-o", "z.npz", "--size", "own", "-m", str(bundle)]
+    output_of(run, tmp_path)
+    with Image.open(tmp_path / "photo.png") as picture:
+        upright = np.asarray(ImageOps.exif_transpose(picture))
+    height, width, _ = upright.shape
+    top, left = height % 4 // 2, width % 4 // 2
+    inner = upright[top : top + height // 4 * 4, left : left + width // 4 * 4]
+    with vae_runtime.load(bundle, provider="cpu") as vae:
+        expected, _ = vae.encode(inner.transpose(2, 0, 1)[None].astype(np.float32) / 255)
+    np.testing.assert_allclose(np.load(tmp_path / "z.npz")["z_mean"], expected, atol=1e-5)
+
+
+def test_arrays_in_their_own_size_need_no_numbers(bundle: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", np.zeros((2, 3, 24, 32), np.float32))
+    run = ["reconstruct", "images.npy", "-o", "r.npy", "--size", "own", "-m", str(bundle)]
+    output_of(run, tmp_path)
+    assert np.load(tmp_path / "r.npy").shape == (2, 3, 24, 32)
+
+
+def test_pictures_of_several_sizes_are_named(
+    bundle: Path, tmp_path: Path, one_line: OneLine
+) -> None:
+    _photograph(tmp_path / "a.png", 24, 32)
+    _photograph(tmp_path / "b.png", 25, 32)
+    _photograph(tmp_path / "c.png", 40, 32)
+    command = ["reconstruct", tmp_path, "--size", "own", "-m", bundle, "-o", tmp_path / "r.png"]
+    status, line = one_line(lambda: run(group, "vae-run"), *command)
+    assert status == 1
+    # b.png has the same size once it is cut.
+    assert "c.png: is 40×32 pixels, " in line
+    assert "a.png another size" in line
+    assert not (tmp_path / "r.png").exists()
+
+
+def test_info_says_which_sizes_a_bundle_takes(bundle: Path, tmp_path: Path) -> None:
+    printed = output_of(["info"], tmp_path, "-m", str(bundle))
+    assert "sizes       multiples of 4×4, at most 1048576 pixels (--size)" in printed
+    assert "latents     2×4×4" in printed
+    values = json.loads(output_of(["info", "--json"], tmp_path, "-m", str(bundle)))
+    assert (values["latent_shape"], values["dynamic_size"]) == ([2, 4, 4], True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +14,20 @@ import numpy as np
 
 from vae_runtime.arrays import Float32
 from vae_runtime.bundle import FITS, Fit, Preprocess
-from vae_runtime.cli.options import PATH, STDIN, Function, add_as_record
+from vae_runtime.cli.options import (
+    OWN_SIZE,
+    PATH,
+    STDIN,
+    Function,
+    ModelOptions,
+    OwnSize,
+    add_as_record,
+)
 from vae_runtime.cli.progress import ProgressLine
 from vae_runtime.console import EXIT_FAILED
 from vae_runtime.door import MAX_IMAGE_BYTES, MAX_PIXELS, read_limited
 from vae_runtime.errors import VAEError
-from vae_runtime.formats.images import NamedImage, read_image_bytes, read_images
+from vae_runtime.formats.images import NamedImage, own_sizes, read_image_bytes, read_images
 from vae_runtime.formats.latents import Latents
 from vae_runtime.latent.novelty import yardstick
 from vae_runtime.latent.posterior import Inference
@@ -84,6 +92,40 @@ class ImageOptions(PreprocessOptions):
 
     def open_images(self, vae: VAE, limit: int | None = None) -> ImageReader:
         return self.open(vae, self.images, limit)
+
+
+def sized(
+    images: ImageOptions, model: ModelOptions, size: tuple[int, int] | OwnSize | None
+) -> tuple[ImageOptions, VAE]:
+    """The model for images of this size (H, W), and how these are brought to it.
+
+    Their own size is rounded down to the model's stride, and the edges cut, unless --fit says
+    otherwise. Raises VAEError where they have several.
+    """
+    if size != OWN_SIZE:
+        return images, model.load(size)
+    vae = model.load()
+    cut = replace(images, fit=images.fit or "crop")
+    return cut, vae.of_size(*_common_size(images.images, vae))
+
+
+def _common_size(paths: Sequence[Path], vae: VAE) -> tuple[int, int]:
+    """The size that all pictures have once they are cut to the model's stride."""
+    down, across = vae.bundle.stride if vae.bundle.dynamic_size else (1, 1)
+    first: tuple[Path, tuple[int, int]] | None = None
+    for path in paths:
+        if path == STDIN:
+            raise click.UsageError(f"--size {OWN_SIZE} looks at files twice, so it takes no -")
+        for file, (height, width) in own_sizes(path):
+            size = (max(height // down, 1) * down, max(width // across, 1) * across)
+            first = first or (file, size)
+            if size != first[1]:
+                raise VAEError(
+                    f"{file}: is {height}×{width} pixels, {first[0]} another size, and one file "
+                    f"takes images of one size: run each alone, or give --size H,W"
+                )
+    assert first is not None
+    return first[1]
 
 
 def fit_options(command: Function) -> Function:

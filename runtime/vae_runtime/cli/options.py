@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -24,6 +24,9 @@ Decorator = Callable[[Function], Function]
 STDOUT = Path("-")
 STDIN = Path("-")
 MAX_SEED_BITS = 31
+OwnSize = Literal["own"]
+# What --size says in place of H,W: the pictures' own size.
+OWN_SIZE: OwnSize = "own"
 
 
 class NonEmptyPath(click.Path):
@@ -55,6 +58,13 @@ def number_pair(number: type[int] | type[float]) -> Callable[..., Any]:
         return first, second
 
     return convert
+
+
+def image_size(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    """A callback that reads H,W or the word for the pictures' own size."""
+    if value == OWN_SIZE:
+        return OWN_SIZE
+    return number_pair(int)(context, parameter, value)
 
 
 def finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
@@ -150,6 +160,13 @@ refine_option = click.option(
     flag_value="refined",
     default="encoder",
     help="Search by decoding for better latents than the encoder's.",
+)
+picture_size_option = click.option(
+    "--size",
+    callback=image_size,
+    metavar=f"H,W|{OWN_SIZE}",
+    help=f"Of the images, for a bundle of a dynamic size; {OWN_SIZE}: the pictures' own, "
+    "rounded down to its stride; default: the bundle's.",
 )
 size_option = click.option(
     "--size",

@@ -24,7 +24,7 @@ from vae_runtime.door import MAX_IMAGE_BYTES, MAX_PIXELS, is_folder, open_file
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.idx import GZIP_MAGIC, looks_like_idx, read_idx
 from vae_runtime.formats.npy import load_numpy
-from vae_runtime.formats.preprocess import prepare
+from vae_runtime.formats.preprocess import Size, prepare, upright_size
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"}
@@ -130,6 +130,36 @@ def read_image_bytes(
     Raises VAEError when it is too large or no image.
     """
     return _read(io.BytesIO(content), "the image", shape, preprocess, max_pixels)
+
+
+def own_sizes(path: Path) -> Iterator[tuple[Path, Size]]:
+    """Each image file of a path, a file or folder, with its height and width; an array once.
+
+    Raises VAEError for what holds no images.
+    """
+    if is_folder(path):
+        files = image_files_in(path)
+        if not files:
+            raise VAEError(f"{path}: no images in this folder")
+        for file in files:
+            yield file, _picture_size(file)
+        return
+    kind = array_kind(path)
+    if kind is None:
+        yield path, _picture_size(path)
+        return
+    shape = load_numpy(path, "images").shape if kind == "numpy" else read_idx(path).shape
+    if len(shape) < 2:
+        raise VAEError(f"{path}: an array {shape} has no height and width")
+    yield path, (shape[-2], shape[-1])
+
+
+def _picture_size(path: Path) -> Size:
+    try:
+        with open_file(path, MAX_IMAGE_BYTES) as file, Image.open(file, formats=FORMATS) as picture:
+            return upright_size(picture)
+    except DAMAGED_IMAGE as error:
+        raise VAEError(f"{path}: {_reason(error)}") from None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from vae_runtime.arrays import Float32, ImageShape
 from vae_runtime.bundle import Fit, Preprocess
@@ -19,6 +19,8 @@ MAX_UINT8 = np.float32(255)
 MAX_UINT16 = np.float32(65535)
 MIDDLE_GRAY = 128
 TRANSPARENT_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
+# Values of EXIF's orientation in which rows are columns.
+QUARTER_TURNS = (5, 6, 7, 8)
 
 Size = tuple[int, int]
 """Height and width."""
@@ -39,6 +41,13 @@ def prepare(picture: Image.Image, shape: ImageShape, preprocess: Preprocess) -> 
     fitted = FIT_FUNCTIONS[preprocess.fit](pixels, shape[1:])
     image: Float32 = np.clip(fitted, 0, 1)
     return image
+
+
+def upright_size(picture: Image.Image) -> Size:
+    """Height and width of a picture once it is turned as its EXIF data say."""
+    width, height = picture.size
+    is_turned = picture.getexif().get(ExifTags.Base.Orientation) in QUARTER_TURNS
+    return (width, height) if is_turned else (height, width)
 
 
 def contain(pixels: Float32, size: Size) -> Float32:

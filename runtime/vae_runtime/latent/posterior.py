@@ -73,7 +73,8 @@ class PosteriorSearch:
         if self.likelihood.name == "continuous_bernoulli":
             raise ValueError(
                 "exact log p(x) is for the bernoulli and the gaussian likelihood, this model has "
-                'continuous_bernoulli; bound="importance" comes near with many samples'
+                'continuous_bernoulli; bound="importance" comes near with many samples '
+                "(--bound importance --samples 1000)"
             )
         if self.latent_dim > MAX_GRID_DIM:
             raise ValueError(

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import click
 
-from vae_runtime.cli.inputs import ImageOptions, image_options
+from vae_runtime.cli.inputs import ImageOptions, image_options, sized
 from vae_runtime.cli.options import (
     PATH,
     STDOUT,
     ModelOptions,
+    OwnSize,
     is_stdout,
     model_options,
+    picture_size_option,
     refine_option,
     require_suffix,
-    size_option,
 )
 from vae_runtime.cli.output import announce
 from vae_runtime.formats.latents import (
@@ -41,14 +42,14 @@ from vae_runtime.latent.posterior import Inference
     "--format", "kind", type=click.Choice(LATENT_FORMATS), default="csv", help="For stdout."
 )
 @refine_option
-@size_option
+@picture_size_option
 @model_options
 def command(
     images: ImageOptions,
     output: Path,
     kind: LatentFormat,
     inference: Inference,
-    size: tuple[int, int] | None,
+    size: tuple[int, int] | OwnSize | None,
     model: ModelOptions,
 ) -> int:
     """Print or store the latents of images.
@@ -58,7 +59,8 @@ def command(
     Example: vae-run encode photos/ -o latents.csv
     """
     require_suffix(output, *("." + suffix for suffix in LATENT_FORMATS))
-    reader = images.open_images(model.load(size))
+    images, vae = sized(images, model, size)
+    reader = images.open_images(vae)
     latents = reader.encode_all(inference)
     if is_stdout(output):
         sys.stdout.buffer.write(latents_bytes(latents, kind))

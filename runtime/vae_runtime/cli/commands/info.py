@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vae_runtime.bundle import Preprocess, read_graph
+from vae_runtime.bundle.records import MAX_SIZED_PIXELS
 from vae_runtime.cli.options import ModelOptions, json_option, model_options
 from vae_runtime.latent.novelty import yardstick
 
@@ -80,6 +81,10 @@ def _lines(vae: VAE) -> list[tuple[str, str]]:
         ("provider", f"{vae.provider}, {vae.threads} threads"),
         ("precision", f"{vae.precision}: {vae.precision_reason}"),
     ]
+    if vae.bundle.dynamic_size:
+        down, across = vae.bundle.stride
+        sizes = f"multiples of {down}×{across}, at most {MAX_SIZED_PIXELS} pixels"
+        lines.insert(2, ("sizes", f"{sizes} (--size)"))
     for variant in vae.bundle.variants:
         lines.append(("variant", f"{variant.name}: {variant.summary()}"))
     known = yardstick(vae.variant)

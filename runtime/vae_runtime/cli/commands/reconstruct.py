@@ -6,16 +6,17 @@ from pathlib import Path
 
 import click
 
-from vae_runtime.cli.inputs import ImageOptions, image_options
+from vae_runtime.cli.inputs import ImageOptions, image_options, sized
 from vae_runtime.cli.options import (
     ModelOptions,
+    OwnSize,
     captions_option,
     force_option,
     model_options,
     output_option,
+    picture_size_option,
     refine_option,
     scale_option,
-    size_option,
 )
 from vae_runtime.cli.output import is_sheet, write_columns, write_images
 from vae_runtime.latent.posterior import Inference
@@ -37,7 +38,7 @@ MAX_PAIRS_PER_ROW = 5
 @captions_option
 @output_option("reconstruct.png")
 @force_option
-@size_option
+@picture_size_option
 @model_options
 def command(
     images: ImageOptions,
@@ -47,7 +48,7 @@ def command(
     captions: bool,
     output: Path,
     force: bool,
-    size: tuple[int, int] | None,
+    size: tuple[int, int] | OwnSize | None,
     model: ModelOptions,
 ) -> int:
     """Draw images beside their reconstructions.
@@ -56,7 +57,7 @@ def command(
 
     Example: vae-run reconstruct digit.png -o pairs.png
     """
-    vae = model.load(size)
+    images, vae = sized(images, model, size)
     if not is_sheet(output):
         reader = images.open_images(vae)
         result = vae.reconstruct(reader.read_all(), inference=inference)

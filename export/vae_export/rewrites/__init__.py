@@ -24,6 +24,7 @@ from vae_export.graphs import checked
 from vae_export.rewrites.editor import Editor
 from vae_export.rewrites.folding import fold_crop, fold_pad
 from vae_export.rewrites.last_convolution import block_last_convolution, separate_last_convolution
+from vae_export.rewrites.normalization import reshape_to_known_shapes, scale_and_shift_at_once
 from vae_export.rewrites.phases import split_phases
 from vae_export.rewrites.transposed import block_last_upsampling, flip_stride_one
 from vae_export.rewrites.upsampling import (
@@ -37,6 +38,8 @@ Pass = Callable[[Editor], bool]
 # Fewer operations and no others: the way for the passes that follow them.
 SIMPLIFYING_PASSES: tuple[Pass, ...] = (
     drop_resize_by_one,
+    scale_and_shift_at_once,
+    reshape_to_known_shapes,
     convolve_before_upsampling,
     # The other passes look for a convolution right behind another, with its pads in its attributes.
     fold_pad,

@@ -48,11 +48,14 @@ class Editor:
 
         None when there are more or none, or when the graph itself returns the value.
         """
-        takers = [node for node in self.nodes if name in node.input]
-        if len(takers) != 1 or name in self.outputs:
-            return None
-        taker: onnx.NodeProto = takers[0]
-        return taker
+        takers = self.consumers(name)
+        return takers[0] if len(takers) == 1 else None
+
+    def consumers(self, name: str) -> list[onnx.NodeProto]:
+        """The nodes that take `name`; none where the graph itself returns the value."""
+        if name in self.outputs:
+            return []
+        return [node for node in self.nodes if name in node.input]
 
     def of_type(self, op_type: str) -> list[onnx.NodeProto]:
         """The nodes with this operator of ONNX's own domain, but those that are hidden."""
@@ -174,7 +177,8 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 def _static_shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
     """Dimensions by the name of the value, 0 where one is dynamic or unknown."""
-    graph = onnx.shape_inference.infer_shapes(model).graph
+    # Data are propagated for reshapes to the shape of another value, as behind a GroupNorm.
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     shapes = {}
     for value in (*graph.input, *graph.value_info, *graph.output):
         shapes[value.name] = [dim.dim_value for dim in value.type.tensor_type.shape.dim]

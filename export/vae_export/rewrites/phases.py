@@ -13,6 +13,7 @@ offset 0: two taps, w[2] and w[0].
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -33,12 +34,30 @@ from vae_export.rewrites.convolutions import (
 )
 from vae_export.rewrites.editor import Editor
 
+# Lays out four phases, of which height and width are given, as one value of this name.
+Interleave = Callable[[Editor, list[str], Upsampling, tuple[int, int], str], None]
 # The four phases (a, b) in the order of a pixel shuffle's channels.
 PHASES = tuple(product((0, 1), repeat=2))
 
 
 def split_phases(editor: Editor) -> bool:
-    """ConvTranspose = the pixel shuffle of four Conv, each with an activation that fuses."""
+    """ConvTranspose = the pixel shuffle of four Conv, each with an activation that fuses.
+
+    Each phase is brought to channels last by itself, where those of others may cancel it.
+    """
+    return _split(editor, _interleave_channels_last)
+
+
+def stack_phases(editor: Editor) -> bool:
+    """The same, but the phases are stacked before they are laid out.
+
+    These are nine nodes fewer, and with blocked layouts onnxruntime brings channels last while it
+    takes blocks apart.
+    """
+    return _split(editor, _interleave_stacked)
+
+
+def _split(editor: Editor, interleave: Interleave) -> bool:
     for node in editor.of_type("ConvTranspose"):
         up = upsampling_of(editor, node)
         if up is None:
@@ -49,7 +68,8 @@ def split_phases(editor: Editor) -> bool:
         shape = editor.shapes.get(node.input[0], [])
         output = (activation or node).output[0]
         if len(shape) == 4 and all(shape[1:]):
-            _interleave_channels_last(editor, phases, up, (shape[2], shape[3]), output)
+            sides = (shape[2] + up.more[0], shape[3] + up.more[1])
+            interleave(editor, phases, up, sides, output)
         else:
             _interleave(editor, phases, up, output)
         return True
@@ -114,15 +134,14 @@ def add_pixel_shuffle(editor: Editor, blocks: str, up: Upsampling, output: str) 
 
 
 def _interleave_channels_last(
-    editor: Editor, phases: list[str], up: Upsampling, input_sides: tuple[int, int], output: str
+    editor: Editor, phases: list[str], up: Upsampling, sides: tuple[int, int], output: str
 ) -> None:
-    """The same for an input of known height and width, channels last.
+    """The same for phases of known height and width, channels last.
 
     It copies whole pixels, in a third of the time of DepthToSpace, which copies single numbers.
     """
     channels = up.weight.shape[1]
-    height = input_sides[0] + up.more[0]
-    width = input_sides[1] + up.more[1]
+    height, width = sides
     pixel_shape = editor.add_constant(np.array([0, height, 1, width, 1, channels]))
     pixels = []
     for phase in phases:
@@ -132,6 +151,25 @@ def _interleave_channels_last(
     odd_rows = editor.add("Concat", pixels[2:], axis=4)
     image_shape = editor.add_constant(np.array([0, 2 * height, 2 * width, channels]))
     rows = editor.add("Concat", [even_rows, odd_rows], axis=2)
+    image = editor.add("Reshape", [rows, image_shape])
+    image = add_crop(editor, image, up.excess, CHANNELS_LAST)
+    editor.add("Transpose", [image], output, perm=TO_CHANNELS_FIRST)
+
+
+def _interleave_stacked(
+    editor: Editor, phases: list[str], up: Upsampling, sides: tuple[int, int], output: str
+) -> None:
+    """The same, of channels (a, b, out) of each pixel (i, j) in one transposition of whole pixels:
+    (i, j, a, b) to (i, a, j, b).
+    """
+    channels = up.weight.shape[1]
+    height, width = sides
+    stacked = editor.add("Concat", phases, axis=1)
+    pixels = editor.add("Transpose", [stacked], perm=TO_CHANNELS_LAST)
+    block_shape = editor.add_constant(np.array([0, height, width, 2, 2, channels]))
+    blocks = editor.add("Reshape", [pixels, block_shape])
+    rows = editor.add("Transpose", [blocks], perm=[0, 1, 3, 2, 4, 5])
+    image_shape = editor.add_constant(np.array([0, 2 * height, 2 * width, channels]))
     image = editor.add("Reshape", [rows, image_shape])
     image = add_crop(editor, image, up.excess, CHANNELS_LAST)
     editor.add("Transpose", [image], output, perm=TO_CHANNELS_FIRST)

@@ -44,7 +44,7 @@ def convolve_before_upsampling(editor: Editor) -> bool:
             continue
         before = editor.add_like(conv, resize.input[0])
         editor.add_like(resize, before, conv.output[0])
-        editor.remove(resize, conv)
+        _remove(editor, resize, conv)
         return True
     return False
 
@@ -58,7 +58,7 @@ def transpose_upsampled_convolution(editor: Editor) -> bool:
         bias = bias_of(editor, conv, weight.shape[0])
         if bias is None:
             continue
-        editor.remove(resize, conv)
+        _remove(editor, resize, conv)
         inputs = [resize.input[0], editor.add_constant(_summed(weight)), editor.add_constant(bias)]
         editor.add(
             "ConvTranspose",
@@ -80,15 +80,25 @@ def _summed(weight: Float32) -> Float32:
 
 
 def _upsampled_convolutions(editor: Editor) -> list[tuple[onnx.NodeProto, onnx.NodeProto]]:
-    """Each nearest ×2 with the plain convolution that alone takes its result."""
+    """Each nearest ×2 with each of the plain convolutions that alone take its result.
+
+    In a residual block there are two, one of them on the way around.
+    """
     found = []
     for resize in editor.of_type("Resize"):
         if not _repeats_pixels(resize) or _scales(editor, resize) != [2, 2]:
             continue
-        conv = editor.sole_consumer(resize.output[0])
-        if conv is not None and conv.op_type == "Conv" and is_plain(conv, stride=1):
-            found.append((resize, conv))
+        takers = editor.consumers(resize.output[0])
+        if all(taker.op_type == "Conv" and is_plain(taker, stride=1) for taker in takers):
+            found += [(resize, conv) for conv in takers]
     return found
+
+
+def _remove(editor: Editor, resize: onnx.NodeProto, conv: onnx.NodeProto) -> None:
+    """Remove a convolution, and the upsampling before it once nothing else takes its result."""
+    editor.remove(conv)
+    if not editor.consumers(resize.output[0]):
+        editor.remove(resize)
 
 
 def _repeats_pixels(resize: onnx.NodeProto) -> bool:

@@ -14,7 +14,8 @@ from tests.export.rewrites.layers import (
     upsampling_layers,
 )
 
-from vae_export.rewrites import rewrite
+from vae_export.rewrites import Pass, rewrite
+from vae_export.rewrites.phases import split_phases, stack_phases
 
 
 @QUICK
@@ -25,6 +26,7 @@ from vae_export.rewrites import rewrite
     height=st.integers(1, 7),
     width=st.integers(1, 7),
     activation=st.sampled_from(["Relu", "Sigmoid", "LeakyRelu", None]),
+    split=st.sampled_from([split_phases, stack_phases]),
     seed=st.integers(0, 99),
 )
 def test_transposed_convolutions_become_phases(
@@ -34,6 +36,7 @@ def test_transposed_convolutions_become_phases(
     height: int,
     width: int,
     activation: str | None,
+    split: Pass,
     seed: int,
 ) -> None:
     weights = random_weights(seed, w=(channels, out, *up.kernel), b=(out,))
@@ -43,7 +46,7 @@ def test_transposed_convolutions_become_phases(
         nodes = [up.node("u"), helper.make_node(activation, ["u"], ["y"])]
     shape = (channels, height, width)
     before = make_model(nodes, weights, shape)
-    after = rewrite(before)
+    after = rewrite(before, [split])
     assert after is not None
     assert "ConvTranspose" not in operators(after)
     assert_same(before, after, shape)
@@ -56,7 +59,7 @@ def test_phases_of_unknown_size_are_interleaved_too(pads: list[int]) -> None:
     before = make_model([layer.node("y")], weights, (3, 5, 6))
     for dim, name in zip(before.graph.input[0].type.tensor_type.shape.dim[2:], "hw", strict=True):
         dim.dim_param = name
-    after = rewrite(before)
+    after = rewrite(before, [stack_phases])
     assert after is not None
     assert "DepthToSpace" in operators(after)
     assert_same(before, after, (3, 5, 6))

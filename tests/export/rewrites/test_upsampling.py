@@ -80,6 +80,38 @@ def test_a_1x1_convolution_moves_before_the_upsampling(
     assert_same(before, after, (channels, height, width))
 
 
+@QUICK
+@given(channels=sides, out=sides, height=sides, width=sides, seed=st.integers(0, 99))
+def test_an_upsampling_that_two_convolutions_take_leaves_both(
+    channels: int, out: int, height: int, width: int, seed: int
+) -> None:
+    # As in lightning-bolts' residual blocks.
+    weights = random_weights(seed, w=(out, channels, 3, 3), v=(out, channels, 1, 1)) | scales(2)
+    nodes = [
+        resize("x", "u", 2),
+        helper.make_node("Conv", ["u", "w"], ["a"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["u", "v"], ["b"], kernel_shape=[1, 1]),
+        helper.make_node("Add", ["a", "b"], ["y"]),
+    ]
+    before = make_model(nodes, weights, (channels, height, width))
+    after = rewrite(before, [convolve_before_upsampling, transpose_upsampled_convolution])
+    assert after is not None
+    counted = sorted(node.op_type for node in after.graph.node)
+    assert counted == ["Add", "Conv", "ConvTranspose", "Resize"]
+    assert_same(before, after, (channels, height, width))
+
+
+def test_an_upsampling_that_something_else_takes_is_left_alone() -> None:
+    weights = random_weights(0, w=(3, 3, 3, 3)) | scales(2)
+    nodes = [
+        resize("x", "u", 2),
+        helper.make_node("Conv", ["u", "w"], ["a"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("Add", ["a", "u"], ["y"]),
+    ]
+    before = make_model(nodes, weights, (3, 4, 5))
+    assert rewrite(before, [transpose_upsampled_convolution, *SIMPLIFYING_PASSES]) is None
+
+
 def test_a_resize_by_one_is_nothing() -> None:
     weights = random_weights(0, w=(2, 3, 3, 3)) | scales(1)
     conv = helper.make_node("Conv", ["u", "w"], ["y"], kernel_shape=[3, 3], pads=[1, 1, 1, 1])

@@ -13,10 +13,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vae_export.rewrites.operators import BYTE_MOVERS, QUANTIZABLE
-from vae_runtime.engine.conditions import BLOCKED_LAYOUTS, PLAIN_LAYOUTS, Condition
+from vae_runtime.engine.conditions import (
+    BLOCKED_LAYOUTS,
+    INTEGER_DOT_PRODUCTS,
+    PLAIN_LAYOUTS,
+    Condition,
+)
 from vae_runtime.graphs.model import Graph, Node, read_graph
 from vae_runtime.graphs.operators import OPERATORS
 from vae_runtime.graphs.shapes import Call, Shape, Value
@@ -28,8 +33,6 @@ BATCHES = (1, 32)
 # What is reckoned to gain less isn't worth another file, and may be a loss in truth. Plain layouts
 # are those of ARM, where instructions were counted but no time was measured.
 MIN_GAINS: dict[Condition, float] = {BLOCKED_LAYOUTS: 1.07, PLAIN_LAYOUTS: 1.15}
-# How many times as many products of bytes as of floats a CPU with integer dot products computes.
-INT8_GAIN = 2.5
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Rates:
     reordering: float
     node: float
     block: int
+    # How many times as many products of bytes as of floats.
+    int8: float
 
 
 # `python -m benchmarks.kernels`, AMD EPYC with AVX2, onnxruntime 1.32.0.
@@ -75,6 +80,8 @@ RATES: dict[Condition, Rates] = {
         reordering=2.3,
         node=1500,
         block=8,
+        # Of AVX2: `python -m benchmarks.zoo`, docs/experiments.md.
+        int8=1.6,
     ),
     # Per instruction of a Cortex-A72, not per nanosecond: `python -m benchmarks.instructions` on
     # graphs of single nodes; onnxruntime 1.26.0. What counts is the ratio of two graphs.
@@ -93,8 +100,11 @@ RATES: dict[Condition, Rates] = {
         reordering=math.inf,
         node=5000,
         block=1,
+        int8=1.0,
     ),
 }
+# An x86-64 with VNNI; not measured, but what the int8 graphs of an earlier table came to.
+RATES[INTEGER_DOT_PRODUCTS] = replace(RATES[BLOCKED_LAYOUTS], int8=2.5)
 
 # Of what a graph computes, by operator; others count as arithmetic on their largest tensor.
 FREE = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Shape", "Constant"})
@@ -176,7 +186,7 @@ class _Costs:
         rate = self.rates.convolution
         if self._is_int8(node):
             block = 1
-            rate *= INT8_GAIN
+            rate *= self.rates.int8
         elif block > 1:
             self.blocked.add(node.outputs[0])
         pixels = self._count(node.outputs[0]) / out
@@ -216,7 +226,7 @@ class _Costs:
         """Of a Gemm or MatMul; the rows are what the batch and other axes have in common."""
         inner = self._shape(node.inputs[0])[-1]
         products = self._count(node.outputs[0]) * inner
-        gain = INT8_GAIN if self._is_int8(node) else 1.0
+        gain = self.rates.int8 if self._is_int8(node) else 1.0
         weights = self.values[node.inputs[1]]
         read = math.prod(self._sizes(weights.shape)) / self.rates.weights
         time = max(products / self.rates.product, read) / gain

@@ -78,3 +78,13 @@ def test_a_checkpoint_is_compared_with_its_peers(sample_folder: Path, tmp_path: 
     shown = run("benchmarks", tmp_path / "run" / "model.pt", *options)
     for peer in ("plain ONNX", "torch eager", "ours fp32"):
         assert shown.count(f"\n| {peer} | ") == 2, shown
+
+
+@pytest.mark.slow
+def test_what_int8_gains_on_this_cpu_is_printed_for_both_parts() -> None:
+    lines = run("benchmarks.zoo.int8", "--only", "keras").splitlines()
+    assert len(lines) == 5
+    cells = [cell.strip() for cell in lines[-1].split("|")[2:-1]]
+    values = [float(value) for cell in cells for value in cell.split(";")]
+    assert len(values) == 8
+    assert min(values) > 0

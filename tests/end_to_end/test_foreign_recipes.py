@@ -96,7 +96,7 @@ def test_a_librarys_recipe_in_an_environment_of_its_own(
     tmp_path: Path, title: str, bundle: str, found: str
 ) -> None:
     environment = tmp_path / "env"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=600)
     (packages,) = environment.glob("lib/python*/site-packages")
     # torch and onnx are those of this environment; the library comes from its registry.
     (packages / "base.pth").write_text(sysconfig.get_path("purelib"), "utf-8")

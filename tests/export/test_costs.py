@@ -8,7 +8,7 @@ from tests.export.toys import traced_decoder
 from torch import nn
 
 from vae_export.costs import BATCHES, is_faster, mean_gain, reckoned
-from vae_export.int8.worth import is_faster_in_int8
+from vae_export.int8.worth import common_gains, int8_gains
 from vae_export.rewrites import rewrite_for_cpu
 from vae_export.rewrites.phases import split_phases
 from vae_runtime.engine.conditions import BLOCKED_LAYOUTS, PLAIN_LAYOUTS, Condition
@@ -65,4 +65,12 @@ def test_int8_that_converts_more_than_it_computes_is_not_faster() -> None:
     weights = random_weights(0, w=(16, 16, 1, 1))
     conv = onnx.helper.make_node("Conv", ["x", "w"], ["y"])
     fp32 = make_model([conv], weights, (16, 4, 4)).SerializeToString()
-    assert not is_faster_in_int8(fp32, fp32)
+    assert int8_gains(fp32, fp32) == {}
+
+
+def test_a_variant_gains_where_both_of_its_parts_do() -> None:
+    encoder = {"integer_dot_products": 2.0, "blocked_layouts": 1.4}
+    decoder = {"integer_dot_products": 1.5}
+    assert common_gains([encoder, decoder]) == {"integer_dot_products": 1.5}
+    assert common_gains([encoder]) == encoder
+    assert common_gains([]) == {}

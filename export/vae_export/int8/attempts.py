@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vae_export.int8 import Int8UnavailableError
 from vae_export.int8.judge import elbo_budget
-from vae_export.int8.variant import Attempt, IsFaster, write_int8_variant
-from vae_export.int8.worth import is_faster_in_int8
+from vae_export.int8.variant import Attempt, Compare, write_int8_variant
+from vae_export.int8.worth import int8_gains
 from vae_runtime.arrays import Float32
 from vae_runtime.bundle import Bundle
 from vae_runtime.engine.conditions import BLOCKED_LAYOUTS
@@ -30,7 +30,7 @@ def add_int8(
     images: Float32,
     budget: float | None,
     measure: Callable[[Bundle], Bundle],
-    is_faster: IsFaster = is_faster_in_int8,
+    compare: Compare = int8_gains,
 ) -> Bundle:
     """The bundle in `folder` with an int8 variant that loses at most `budget` nats of ELBO.
 
@@ -48,7 +48,7 @@ def add_int8(
     lost = 0.0
     for _ in range(MAX_ATTEMPTS):
         int8 = write_int8_variant(
-            portable, fastest, folder, images, bundle.likelihood, attempt, is_faster
+            portable, fastest, folder, images, bundle.likelihood, attempt, compare
         )
         int8 = replace(int8, elbo_budget=budget)
         measured = measure(replace(bundle, variants=(*bundle.variants, int8)))

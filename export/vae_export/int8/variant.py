@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from vae_export.int8 import Int8UnavailableError
 from vae_export.int8.bias_correction import correct_bias
 from vae_export.int8.judge import Judge, draw_posterior
 from vae_export.int8.search import SearchResult, quantize_within_budget
-from vae_export.int8.worth import is_faster_in_int8
+from vae_export.int8.worth import Gains, common_gains, int8_gains
 from vae_export.rewrites import INT8_PASSES, rewrite_for_cpu
 from vae_runtime.arrays import Float32, Int64
 from vae_runtime.bundle import Likelihood, Variant
+from vae_runtime.engine.conditions import INTEGER_DOT_PRODUCTS
 from vae_runtime.engine.providers import CPU
 
 # At most: every other one calibrates, the others judge.
@@ -31,8 +32,8 @@ CALIBRATION_IMAGES = 512
 CALIBRATION_NUMBERS = 512 * 1024
 MIN_CALIBRATION_IMAGES = 64
 
-# Whether an int8 graph is faster than an fp32 one.
-IsFaster = Callable[[bytes, bytes], bool]
+# An int8 graph and an fp32 one -> what the first gains, see `int8_gains`.
+Compare = Callable[[bytes, bytes], Gains]
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,18 @@ class Attempt:
 class QuantizedPart:
     """The encoder or the decoder: its fp32 graph, the search's result, what calibrated it.
 
-    `is_faster` says whether the result beats the fastest fp32 graph.
+    `gains` are those of the result over the fastest fp32 graph.
     """
 
     fp32: bytes
     result: SearchResult
     inputs: Float32
-    is_faster: bool = False
+    gains: Gains = field(default_factory=dict)
+
+    @property
+    def is_faster(self) -> bool:
+        """Whether it is with integer dot products, for which int8 is made."""
+        return INTEGER_DOT_PRODUCTS in self.gains
 
     @property
     def int8(self) -> bytes | None:
@@ -78,7 +84,7 @@ def write_int8_variant(
     images: Float32,
     likelihood: Likelihood,
     attempt: Attempt,
-    is_faster: IsFaster = is_faster_in_int8,
+    compare: Compare = int8_gains,
 ) -> Variant:
     """Write encoder.int8.onnx and decoder.int8.onnx, calibrated on images (N, C, H, W) in [0, 1].
 
@@ -93,11 +99,11 @@ def write_int8_variant(
     judge = Judge(encoder, decoder, attempt.judging(images), likelihood)
 
     encoder_part = _quantize_encoder(encoder, calibrating, judge, attempt.budget / 2)
-    encoder_part = _compared(encoder_part, (folder / fp32.encoder.file).read_bytes(), is_faster)
+    encoder_part = _compared(encoder_part, (folder / fp32.encoder.file).read_bytes(), compare)
     spent = max(0.0, encoder_part.result.cost) if encoder_part.is_faster else 0.0
     z = draw_posterior(encoder, calibrating).z[0].astype(np.float32)
     decoder_part = _quantize_decoder(decoder, z, judge, attempt.budget - spent)
-    decoder_part = _compared(decoder_part, (folder / fp32.decoder.file).read_bytes(), is_faster)
+    decoder_part = _compared(decoder_part, (folder / fp32.decoder.file).read_bytes(), compare)
     parts = {"encoder": encoder_part, "decoder": decoder_part}
     _require_any(parts)
     return _written(parts, fp32, folder)
@@ -122,6 +128,7 @@ def _written(parts: Mapping[str, QuantizedPart], fp32: Variant, folder: Path) ->
         decoder=files["decoder"],
         parity=reports,
         requires=requires,
+        gains=common_gains([part.gains for part in parts.values() if part.int8 is not None]),
     )
 
 
@@ -155,11 +162,11 @@ def _quantize_decoder(decoder: bytes, z: Float32, judge: Judge, budget: float) -
     return QuantizedPart(decoder, result, z)
 
 
-def _compared(part: QuantizedPart, fastest_fp32: bytes, is_faster: IsFaster) -> QuantizedPart:
+def _compared(part: QuantizedPart, fastest_fp32: bytes, compare: Compare) -> QuantizedPart:
     int8 = part.result.model_bytes
     if int8 is None:
         return part
-    return replace(part, is_faster=is_faster(int8, fastest_fp32))
+    return replace(part, gains=compare(int8, fastest_fp32))
 
 
 def _require_any(parts: Mapping[str, QuantizedPart]) -> None:

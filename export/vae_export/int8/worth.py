@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from vae_export.costs import gain
-from vae_runtime.engine.conditions import BLOCKED_LAYOUTS
+from vae_runtime.engine.conditions import BLOCKED_LAYOUTS, INTEGER_DOT_PRODUCTS, Condition
 
 # What gains less isn't worth what it loses.
 MIN_INT8_GAIN = 1.1
+# Kinds of CPUs whose int8 kernels were measured.
+KNOWN: tuple[Condition, ...] = (INTEGER_DOT_PRODUCTS, BLOCKED_LAYOUTS)
+
+Gains = dict[str, float]
 
 
-def is_faster_in_int8(int8: bytes, fp32: bytes) -> bool:
-    """Whether `int8` is reckoned to beat `fp32` on a CPU with integer dot products.
+def int8_gains(int8: bytes, fp32: bytes) -> Gains:
+    """How many times as fast as `fp32` a graph is reckoned to be, by each condition where it pays.
 
-    `precision="auto"` takes int8 on no other. `fp32` is the fastest graph with blocked layouts,
-    without which float32 is slower.
+    `fp32` is the fastest graph with blocked layouts, without which float32 is slower.
     """
-    return gain(int8, fp32, BLOCKED_LAYOUTS) >= MIN_INT8_GAIN
+    gains: Gains = {}
+    for condition in KNOWN:
+        reckoned = gain(int8, fp32, condition)
+        if reckoned >= MIN_INT8_GAIN:
+            gains[condition] = round(reckoned, 2)
+    return gains
+
+
+def common_gains(parts: list[Gains]) -> Gains:
+    """Those of a variant with these int8 graphs: the least, by each condition where all gain."""
+    common: Gains = {}
+    for condition in KNOWN:
+        if parts and all(condition in gains for gains in parts):
+            common[condition] = min(gains[condition] for gains in parts)
+    return common

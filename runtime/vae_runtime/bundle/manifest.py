@@ -70,6 +70,10 @@ def to_json(bundle: Bundle) -> str:
         if _is_diagonal(label.cov) and len(label.components) == 1:
             # The label's own Gaussian isn't said twice.
             del values["labels"][name]["components"]
+    for variant in values["variants"]:
+        if not variant["gains"]:
+            # int8 alone has any.
+            del variant["gains"]
     portable = next((v for v in bundle.variants if v.is_portable), bundle.variants[0])
     values["score_quantiles"] = dict(portable.score_quantiles)
     indent = 1 if bundle.latent_dim <= MAX_INDENTED_LATENT_DIM else None
@@ -181,6 +185,7 @@ def _variant(values: Object, path: str, quantiles: Mapping[str, float]) -> Varia
         decoder=_graph(_field(values, "decoder", dict, path=path), f"{path}.decoder"),
         parity=require_facts(_field(values, "parity", dict, {}, path=path), f"{path}.parity"),
         requires=tuple(_list(values, "requires", str, [], path=path)),
+        gains=_numbers(values.get("gains", {}), f"{path}.gains"),
         elbo_change=elbo_change,
         elbo_budget=_finite(values.get("elbo_budget", ELBO_BUDGET), f"{path}.elbo_budget"),
         score_quantiles=own_quantiles or quantiles,

@@ -40,6 +40,7 @@ class Variant:
     `requires` are conditions (`vae_runtime.engine.conditions`), one of which must hold for it to be
     the faster one; empty where it is so anywhere. `elbo_change` is in nats per image against fp32
     on held-out images, None where none were at hand; `elbo_budget` what "auto" lets it lose.
+    `gains` maps conditions to how many times as fast as fp32 int8 is reckoned to be.
     `score_quantiles` maps "0.01" to the ELBO that one held-out image in a hundred stays below,
     `relative_quantiles` does so for relative scores.
     """
@@ -55,6 +56,7 @@ class Variant:
     relative_quantiles: Mapping[str, float] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     elbo_budget: float = ELBO_BUDGET
+    gains: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -75,6 +77,8 @@ class Variant:
         line = f"{self.precision} for {', '.join(self.providers)}, {self.bytes / 1e6:.2f} MB"
         if self.precision != "fp32" and self.elbo_change is not None:
             line += f", ELBO {self.elbo_change:+.3f} nats"
+        for condition, gain in self.gains.items():
+            line += f", {gain:.1f}× with {condition.replace('_', ' ')}"
         return line
 
 

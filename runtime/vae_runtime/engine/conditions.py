@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Set
 from typing import Literal
 
-Condition = Literal["blocked_layouts", "plain_layouts"]
+Condition = Literal["blocked_layouts", "plain_layouts", "integer_dot_products"]
 
 # onnxruntime keeps channels in blocks of 8 or 16 for its convolutions on x86-64, nowhere else.
 BLOCKED_LAYOUTS: Condition = "blocked_layouts"
 PLAIN_LAYOUTS: Condition = "plain_layouts"
+# Which computes several products of bytes at once, and without which int8 gains less.
+INTEGER_DOT_PRODUCTS: Condition = "integer_dot_products"
+# Linux's names for them: x86 with AVX-512 or AVX, ARM.
+DOT_PRODUCT_SETS = {"avx512_vnni", "avx_vnni", "avx512vnni", "asimddp", "i8mm"}
+# Without dot products int8 was measured with AVX2 alone.
+MEASURED_SET = "avx2"
 X86_64 = {"x86_64", "amd64"}
 
 
@@ -21,3 +28,13 @@ def has_blocked_layouts() -> bool:
 def conditions_here() -> frozenset[str]:
     """The conditions that hold on this machine."""
     return frozenset({BLOCKED_LAYOUTS if has_blocked_layouts() else PLAIN_LAYOUTS})
+
+
+def int8_condition(flags: Set[str]) -> Condition | None:
+    """Under which condition int8 runs on a CPU with these instruction sets.
+
+    None where nothing is known of it: without integer dot products on anything but AVX2.
+    """
+    if flags & DOT_PRODUCT_SETS:
+        return INTEGER_DOT_PRODUCTS
+    return BLOCKED_LAYOUTS if MEASURED_SET in flags else None

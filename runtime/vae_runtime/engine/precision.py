@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from vae_runtime.bundle import Bundle, GraphPrecision, Variant
-from vae_runtime.engine.conditions import conditions_here
+from vae_runtime.engine.conditions import INTEGER_DOT_PRODUCTS, conditions_here, int8_condition
 from vae_runtime.engine.cpu import instruction_sets
 from vae_runtime.engine.providers import CPU
 from vae_runtime.errors import BundleError
 
 Precision = Literal["fp32", "int8", "auto"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-
-# Linux's names for integer dot products: x86 with AVX-512 or AVX, ARM.
-INT8_INSTRUCTION_SETS = {"avx512_vnni", "avx_vnni", "avx512vnni", "asimddp", "i8mm"}
 
 
 def choose_precision(
@@ -34,14 +31,22 @@ def choose_precision(
     int8 = _int8_for(bundle, provider)
     if int8 is None:
         return "fp32", f"the bundle has no int8 graphs for {provider}"
-    if not instruction_sets() & INT8_INSTRUCTION_SETS:
-        return "fp32", "this CPU has no integer dot-product instructions"
+    condition = int8_condition(instruction_sets())
+    has_products = condition == INTEGER_DOT_PRODUCTS
+    products = "integer dot products" if has_products else "AVX2 without integer dot products"
+    # Bundles without gains are of a version that reckoned with dot products.
+    gains = int8.gains or {INTEGER_DOT_PRODUCTS: 0.0}
+    if condition is None:
+        return "fp32", "this CPU has no integer dot-product instructions and no AVX2"
+    if condition not in gains:
+        return "fp32", f"int8 isn't known to be faster on this CPU, which has {products}"
     change = int8.elbo_change
     if change is None or change < -int8.elbo_budget:
         return "fp32", f"int8 changes the ELBO by {change} nats, the budget is {int8.elbo_budget:g}"
+    faster = f"is reckoned {gains[condition]:.1f} times as fast and " if gains[condition] else ""
     return (
         "int8",
-        f"this CPU has integer dot products, and int8 changes the ELBO by {change:+.2f} nats",
+        f"this CPU has {products}, and int8 {faster}changes the ELBO by {change:+.2f} nats",
     )
 
 

@@ -14,14 +14,18 @@ from vae_export.int8 import Int8UnavailableError
 from vae_export.int8.attempts import add_int8
 from vae_export.int8.variant import (
     Attempt,
-    IsFaster,
+    Compare,
     calibration_count,
     spread_out,
     write_int8_variant,
 )
+from vae_export.int8.worth import Gains
 from vae_runtime.arrays import UInt8, check_images
 from vae_runtime.bundle import Bundle, Variant
+from vae_runtime.engine.conditions import INTEGER_DOT_PRODUCTS
 from vae_runtime.errors import VAEError
+
+FASTER: Gains = {INTEGER_DOT_PRODUCTS: 2.0}
 
 
 def test_a_decoder_without_int8_layers_stays_the_faster_of_the_fp32_ones(tmp_path: Path) -> None:
@@ -48,7 +52,7 @@ def test_a_decoder_without_int8_layers_stays_the_faster_of_the_fp32_ones(tmp_pat
         images,
         bundle.likelihood,
         Attempt(0.24),
-        is_faster=lambda *_: True,
+        compare=lambda *_: FASTER,
     )
     assert (int8.encoder.file, int8.decoder.file) == ("encoder.int8.onnx", "decoder.cpu.onnx")
 
@@ -93,7 +97,7 @@ def test_a_part_that_is_slower_in_int8_stays_in_fp32(
     portable = dense_bundle.variants[0]
     images = check_images(digits, (1, 28, 28))
 
-    def write(is_faster: IsFaster) -> Variant:
+    def write(compare: Compare) -> Variant:
         return write_int8_variant(
             portable,
             portable,
@@ -101,14 +105,15 @@ def test_a_part_that_is_slower_in_int8_stays_in_fp32(
             images,
             dense_bundle.likelihood,
             Attempt(50),
-            is_faster,
+            compare,
         )
 
-    only_encoder = write(lambda int8, _: b"z_log_var" in int8)
+    only_encoder = write(lambda int8, _: FASTER if b"z_log_var" in int8 else {})
     assert only_encoder.encoder.file == "encoder.int8.onnx"
     assert only_encoder.decoder.file == "decoder.onnx"
+    assert only_encoder.gains == {"integer_dot_products": 2.0}
     with pytest.raises(Int8UnavailableError, match="neither encoder nor decoder gets faster"):
-        write(lambda *_: False)
+        write(lambda *_: {})
 
 
 def test_what_loses_too_much_on_held_out_images_is_tried_again_more_carefully(
@@ -124,14 +129,14 @@ def test_what_loses_too_much_on_held_out_images_is_tried_again_more_carefully(
         return replace(bundle, variants=(*bundle.variants[:-1], int8))
 
     folder = tmp_path / "b.vae"
-    bundle = add_int8(dense_bundle, folder, images, 50, measure, is_faster=lambda *_: True)
+    bundle = add_int8(dense_bundle, folder, images, 50, measure, compare=lambda *_: FASTER)
     assert bundle.variants[-1].elbo_change == -20
     assert bundle.variants[-1].elbo_budget == 50
     assert len(tried) == 2
     # Other images calibrated.
     assert tried[0].decoder.sha256 != tried[1].decoder.sha256
     with pytest.raises(Int8UnavailableError, match="loses 60.00 nats .* more than the 50 allowed"):
-        add_int8(dense_bundle, folder, images, 50, measure, is_faster=lambda *_: True)
+        add_int8(dense_bundle, folder, images, 50, measure, compare=lambda *_: FASTER)
 
 
 def test_of_larger_images_fewer_calibrate() -> None:

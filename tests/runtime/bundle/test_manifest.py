@@ -56,6 +56,7 @@ json_values = st.recursive(
         (lambda v: v["labels"]["0"].update(mean=[0.0]), "2 numbers"),
         (lambda v: v["labels"]["0"].update(cov=[1.0, 0.0]), "isn't positive"),
         (lambda v: v["labels"]["0"].update(cov=[1.0, 1.0]), "mixes full and diagonal"),
+        (lambda v: v["variants"][0].update(gains={"a": "b"}), "'variants\\[0\\].gains"),
         (lambda v: v["variants"][0].update(requires=[1]), "'variants\\[0\\].requires'"),
     ],
 )

@@ -43,6 +43,7 @@ def export_bundle(
     with_card: bool = False,
     int8_budget: float | None = None,
     strict: bool = False,
+    batch: int | None = None,
     dynamic_size: bool = False,
     on_finding: OnFinding = print,
 ) -> Bundle:
@@ -62,8 +63,9 @@ def export_bundle(
     "int8" among `precisions` is refused. `as_zip` writes one file in place of a folder, `with_card`
     a README.md for people and for the Hugging Face Hub. int8 may lose `int8_budget` nats of ELBO
     (None: 0.3, or 0.05 % of the mean reconstruction loss); where it can't be had `on_finding` is
-    told, or VAEError raised if `strict`. With `dynamic_size` the graphs take images of other sizes
-    than `image_shape` too, which networks of convolutions do; see docs/exporting.md.
+    told, or VAEError raised if `strict`. `batch` adds graphs that take so many images alone, all
+    shapes fixed. With `dynamic_size` the graphs take images of other sizes than `image_shape` too,
+    which networks of convolutions do; see docs/exporting.md.
 
     Raises VAEError when the modules cannot be exported, when it is not clear what they return, when
     a graph differs from torch by more than `tolerance` (relative to the output's largest
@@ -92,6 +94,7 @@ def export_bundle(
         with_card=with_card,
         int8_budget=int8_budget,
         strict=strict,
+        batch=batch,
     )
     return write_bundle(source, Path(output), options, on_finding)
 
@@ -108,12 +111,13 @@ def export_checkpoint(
     with_card: bool = False,
     int8_budget: float | None = None,
     strict: bool = False,
+    batch: int | None = None,
     on_finding: OnFinding = print,
 ) -> tuple[Path, Bundle]:
     """Write the bundle of a `model.pt`, by default beside it as `model.vae`; returns its path too.
 
     `calibration` (N, C, H, W) in [0, 1] takes the place of the checkpoint's own images for int8;
-    `int8_budget`, `strict` and `on_finding` are those of `export_bundle`.
+    `int8_budget`, `strict`, `batch` and `on_finding` are those of `export_bundle`.
     Raises VAEError for a damaged checkpoint, and as `export_bundle` does.
     """
     path = Path(checkpoint)
@@ -127,6 +131,7 @@ def export_checkpoint(
         with_card=with_card,
         int8_budget=int8_budget,
         strict=strict,
+        batch=batch,
     )
     return target, write_bundle(source, target, options, on_finding)
 

@@ -14,6 +14,7 @@ from vae_export.adapters import SPREADS, Hints, ImageRange, Spread
 from vae_export.api import source_of_checkpoint
 from vae_export.calibration import FOLDER_LABELS, read_calibration, read_labelled
 from vae_export.cli_values import parse_encoder_outputs, parse_image_range, parse_image_shape
+from vae_export.fixed_batch import MAX_BATCH
 from vae_export.foreign import Description, source_of_modules
 from vae_export.loading import LoadedVAE, is_library_folder, load_vae
 from vae_export.operators_config import write_operators_config
@@ -141,6 +142,11 @@ class ForeignOptions:
     help="Nats of ELBO that int8 may lose; default: 0.3, or 0.05 % of the reconstruction loss.",
 )
 @click.option("--strict", is_flag=True, help="Fail where int8 can't be had.")
+@click.option(
+    "--batch",
+    type=click.IntRange(1, MAX_BATCH),
+    help="Add graphs of this batch alone, for compilers and phones that refuse dynamic shapes.",
+)
 @click.option("--zip", "as_zip", is_flag=True, help="Write one file in place of a folder.")
 @click.option(
     "--card", "with_card", is_flag=True, help="Add a README.md, as the Hugging Face Hub reads it."

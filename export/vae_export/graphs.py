@@ -1,4 +1,4 @@
-"""torch modules to portable ONNX: opset 18, IR version 9, weights inside, a dynamic batch."""
+"""torch modules to portable ONNX: opset 18, IR version 9, weights inside, any batch or one."""
 
 from __future__ import annotations
 
@@ -44,15 +44,44 @@ def export_graph(
     metadata: Mapping[str, str],
     *,
     any_size: bool = False,
+    batch: int | None = None,
 ) -> onnx.ModelProto:
     """Trace `module`, which takes one (batch, *shape) float32, into a checked ONNX model.
 
     `metadata` goes into the model; height and width are dynamic too where it is for `any_size`.
-    Raises VAEError naming the module and the reason when torch or ONNX cannot express it, or when
-    a dimension that should be dynamic isn't.
+    With a `batch` the model takes that one alone, and says the shape of every tensor. Raises
+    VAEError naming the module and the reason when torch or ONNX cannot express it, or when a
+    dimension that should be dynamic isn't.
     """
     name = module_name(module)
-    example = torch.full((EXAMPLE_BATCH, *shape), 0.5)
+    example = torch.full((batch or EXAMPLE_BATCH, *shape), 0.5)
+    dynamic_shapes = (_dynamic_dimensions(any_size),) if batch is None else None
+    model = _without_notes(_traced(module, example, input_name, output_names, dynamic_shapes))
+    _require_opset(model)
+    _require_interface(name, model, input_name, output_names)
+    if any_size:
+        _name_dimensions(name, model)
+    if batch is None:
+        _require_dynamic_batch(name, model)
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    model = checked(model)
+    if batch is not None:
+        model = with_fixed_shapes(name, model)
+    if not any_size:
+        # Graphs of any size are read once for each size that is proven.
+        require_readable(name, model.SerializeToString())
+    return model
+
+
+def _traced(
+    module: nn.Module,
+    example: torch.Tensor,
+    input_name: str,
+    output_names: Sequence[str],
+    dynamic_shapes: tuple[dict[int, Any], ...] | None,
+) -> onnx.ModelProto:
+    """What torch's exporter makes of the module, run on `example`."""
     try:
         with _quiet(), _partial_graph_unprinted(), torch.no_grad():
             program = torch.onnx.export(
@@ -60,28 +89,17 @@ def export_graph(
                 (example,),
                 input_names=[input_name],
                 output_names=list(output_names),
-                dynamic_shapes=(_dynamic_dimensions(any_size),),
+                dynamic_shapes=dynamic_shapes,
                 opset_version=OPSET,
                 dynamo=True,
                 external_data=False,
                 verbose=False,
             )
     except (RuntimeError, TypeError, ValueError, NotImplementedError, AssertionError) as error:
+        name = module_name(module)
         raise VAEError(f"{name} cannot be exported: {_reason(error)}") from error
     assert program is not None
-    model = _without_notes(program.model_proto)
-    _require_opset(model)
-    _require_interface(name, model, input_name, output_names)
-    if any_size:
-        _name_dimensions(name, model)
-    _require_dynamic_batch(name, model)
-    for key, value in metadata.items():
-        model.metadata_props.add(key=key, value=value)
-    model = checked(model)
-    if not any_size:
-        # Graphs of any size are read once for each size that is proven.
-        require_readable(name, model.SerializeToString())
-    return model
+    return program.model_proto
 
 
 def _reason(error: BaseException) -> str:
@@ -108,6 +126,31 @@ def checked(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def with_fixed_shapes(name: str, model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the shape of every tensor in it, as compilers for phones want to see them.
+
+    Raises VAEError where one isn't known, or has a dimension that isn't fixed.
+    """
+    model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    graph = model.graph
+    values = {value.name: value for value in (*graph.input, *graph.value_info, *graph.output)}
+    for node in graph.node:
+        for tensor in filter(None, node.output):
+            value = values.get(tensor)
+            if value is None or not _is_fixed(value):
+                raise VAEError(
+                    f"{name}: with a fixed batch, the shape of what its {node.op_type} gives isn't "
+                    "fixed yet"
+                )
+    return model
+
+
+def _is_fixed(value: onnx.ValueInfoProto) -> bool:
+    kind = value.type.tensor_type
+    sizes = [dimension.WhichOneof("value") for dimension in kind.shape.dim]
+    return kind.HasField("shape") and all(size == "dim_value" for size in sizes)
+
+
 def require_readable(name: str, model_bytes: bytes, shapes: Shapes | None = None) -> None:
     """Raise VAEError, with the operator, for a graph that the runtime would refuse to read.
 
@@ -117,8 +160,9 @@ def require_readable(name: str, model_bytes: bytes, shapes: Shapes | None = None
     graph = onnx.load_from_string(model_bytes).graph
     inputs = _sizes(graph.input, shapes)
     outputs = _sizes(graph.output, shapes)
+    batch = _fixed_batch(graph.input)
     try:
-        check_graph(model_bytes, inputs, outputs, any_size=shapes is not None)
+        check_graph(model_bytes, inputs, outputs, any_size=shapes is not None, batch=batch)
     except GraphError as error:
         raise VAEError(f"{name}: the runtime would refuse its graph: {error}") from None
 
@@ -135,6 +179,14 @@ def _sizes(
         dimensions = value.type.tensor_type.shape.dim[1:]
         sizes[value.name] = tuple(dimension.dim_value for dimension in dimensions)
     return sizes
+
+
+def _fixed_batch(values: Iterable[onnx.ValueInfoProto]) -> int | None:
+    for value in values:
+        batch = value.type.tensor_type.shape.dim[0]
+        if batch.HasField("dim_value"):
+            return int(batch.dim_value)
+    return None
 
 
 def _without_notes(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -101,19 +101,35 @@ def measure(
     expected: Expected, model_bytes: bytes, batches: Sequence[int] = BATCHES
 ) -> dict[str, Difference]:
     """Run the graph in batches of so many of the inputs that torch was given."""
+    return _measure(expected, model_bytes, [slice(0, batch) for batch in batches])
+
+
+def measure_fixed(expected: Expected, model_bytes: bytes, batch: int) -> dict[str, Difference]:
+    """Run a graph that takes `batch` images, no more and no fewer, on all of the inputs."""
+    last = len(expected.inputs) - batch
+    # The last ones overlap where the batch doesn't divide them.
+    starts = [min(start, last) for start in range(0, len(expected.inputs), batch)]
+    return _measure(expected, model_bytes, [slice(start, start + batch) for start in starts])
+
+
+def _measure(
+    expected: Expected, model_bytes: bytes, runs: Sequence[slice]
+) -> dict[str, Difference]:
+    """Run the graph on these rows of the inputs."""
     session = open_session(model_bytes)
     input_name = session.get_inputs()[0].name
     errors = {output.name: _Errors() for output in session.get_outputs()}
-    for batch in batches:
-        values = session.run(None, {input_name: expected.inputs[:batch]})
+    for rows in runs:
+        inputs = expected.inputs[rows]
+        values = session.run(None, {input_name: inputs})
         for i, (output, value) in enumerate(zip(errors, values, strict=True)):
-            in_float64 = expected.in_float64[i][:batch]
+            in_float64 = expected.in_float64[i][rows]
             if value.shape != in_float64.shape:
                 raise VAEError(
-                    f"{output}: the graph gives {value.shape} for a batch of {batch}, "
+                    f"{output}: the graph gives {value.shape} for a batch of {len(inputs)}, "
                     f"torch {in_float64.shape}"
                 )
-            errors[output].add(value, in_float64, expected.in_float32[i][:batch])
+            errors[output].add(value, in_float64, expected.in_float32[i][rows])
     return {output: collected.summary() for output, collected in errors.items()}
 
 

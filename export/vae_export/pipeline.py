@@ -25,6 +25,7 @@ from vae_export.bundle_files import write_check, write_graph, write_manifest
 from vae_export.card import CARD_FILE, card_text
 from vae_export.contract import require_contract
 from vae_export.cpu_decoders import write_cpu_decoders
+from vae_export.fixed_batch import require_fixable, write_fixed_batch
 from vae_export.graphs import export_graph
 from vae_export.int8 import Int8UnavailableError
 from vae_export.sizes import prove_sizes, require_any_size, shapes_at
@@ -58,6 +59,8 @@ class WriteOptions:
     int8_budget: float | None = None
     # Whether int8 that can't be had is an error.
     strict: bool = False
+    # Of a further variant whose shapes are all fixed.
+    batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ def write_bundle(
     options are strict. Raises VAEError when the modules break the contract, when a graph differs
     from torch by more than the tolerance, or when `output` exists and isn't to be replaced.
     """
+    if options.batch is not None:
+        require_fixable(options.batch, source.dynamic_size)
     with _new_output(output, options.force, options.as_zip) as folder:
         if source.dynamic_size:
             require_any_size(source)
@@ -92,6 +97,8 @@ def write_bundle(
         if not source.dynamic_size:
             # What a rewrite gains is reckoned for one size.
             variants += write_cpu_decoders(folder, portable, prove)
+        if options.batch is not None:
+            variants.append(_write_fixed(source, folder, probes, options.batch, options.tolerance))
         write_check(folder, source, probes.images[:CHECK_COUNT], probes.z[-CHECK_COUNT:])
         bundle = _measured(source, folder, _describe(source, variants))
         if "int8" in options.precisions:
@@ -211,6 +218,13 @@ def _write_portable(
         decoder=write_graph(folder, "decoder.onnx", decoder, shapes),
         parity=reports,
     )
+
+
+def _write_fixed(
+    source: ExportSource, folder: Path, probes: Probes, batch: int, tolerance: float
+) -> Variant:
+    expected = {"encoder": probes.encoder, "decoder": probes.decoder}
+    return write_fixed_batch(source, folder, batch, _metadata(source), expected, tolerance)
 
 
 def _with_int8(source: ExportSource, folder: Path, bundle: Bundle, budget: float | None) -> Bundle:

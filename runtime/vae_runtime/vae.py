@@ -621,6 +621,7 @@ class VAE:
             provider,
             self.threads,
             any_size=any_size,
+            batch=self.variant.batch,
         )
         decoder = BundleGraph(
             self.storage,
@@ -630,6 +631,7 @@ class VAE:
             provider,
             self.threads,
             any_size=any_size,
+            batch=self.variant.batch,
         )
         if any_size:
             return FlatLatents(encoder), FlatLatents(decoder)

@@ -39,9 +39,9 @@ def test_score_quantiles_are_the_runtimes_own_scores(checkpoint: Path, exported:
 
 @pytest.fixture(scope="module")
 def quantized(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle]:
-    """The bundle of `checkpoint` with int8."""
+    """The bundle of `checkpoint` with int8, and with graphs of five images each."""
     target = tmp_path_factory.mktemp("quantized") / "small.vae"
-    return export_checkpoint(checkpoint, target, precisions=["fp32", "int8"])
+    return export_checkpoint(checkpoint, target, precisions=["fp32", "int8"], batch=5)
 
 
 @pytest.mark.slow
@@ -56,6 +56,7 @@ def test_every_variant_is_scored_with_its_own_graphs(
         assert variant.score_quantiles["0.05"] == pytest.approx(low_score, abs=1e-6)
     changes = {variant.name: variant.elbo_change for variant in bundle.variants}
     assert changes["fp32"] == 0
+    assert changes["batch5"] == pytest.approx(0, abs=1e-3)
     assert changes["int8"] != 0
 
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from vae_runtime.bundle.ranges import (
     GRAPH_PRECISIONS,
+    MAX_BATCH,
     MAX_COUNT,
     MAX_LABELS,
     MAX_LATENT,
@@ -64,6 +65,9 @@ def to_json(bundle: Bundle) -> str:
     if not bundle.dynamic_size:
         # Most bundles have one size.
         del values["dynamic_size"]
+    for variant in values["variants"]:
+        if variant["batch"] is None:
+            del variant["batch"]
     if not bundle.likelihood.log_var:
         del values["likelihood"]["log_var"]
     for name, label in bundle.labels.items():
@@ -192,7 +196,17 @@ def _variant(values: Object, path: str, quantiles: Mapping[str, float]) -> Varia
         relative_quantiles=_numbers(
             values.get("relative_quantiles", {}), f"{path}.relative_quantiles"
         ),
+        batch=_batch(values, path),
     )
+
+
+def _batch(values: Object, path: str) -> int | None:
+    """The batch of graphs that take no other, else None."""
+    if values.get("batch") is None:
+        return None
+    batch: int = _field(values, "batch", int, path=path)
+    require_within(batch, 1, MAX_BATCH, f"{path}.batch")
+    return batch
 
 
 def _graph(values: Object, path: str) -> GraphFile:

@@ -21,6 +21,8 @@ MAX_LATENT_DIM = 1 << 16
 MAX_VARIANTS = 64
 MAX_PROVIDERS = 64
 MAX_LABELS = 10_000
+# Images that a graph of a fixed batch takes at a time.
+MAX_BATCH = 1 << 10
 # Beyond it whole numbers are no float64 any more.
 MAX_COUNT = 1 << 53
 # Beyond it sums and squares overflow.

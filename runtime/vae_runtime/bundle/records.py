@@ -37,6 +37,7 @@ class GraphFile:
 class Variant:
     """Encoder and decoder in one precision, for the execution providers named ("*": any).
 
+    `batch` is the number of images that its graphs take at a time, None where that is free.
     `requires` are conditions (`vae_runtime.engine.conditions`), one of which must hold for it to be
     the faster one; empty where it is so anywhere. `elbo_change` is in nats per image against fp32
     on held-out images, None where none were at hand; `elbo_budget` what "auto" lets it lose.
@@ -57,6 +58,7 @@ class Variant:
     requires: tuple[str, ...] = ()
     elbo_budget: float = ELBO_BUDGET
     gains: Mapping[str, float] = field(default_factory=dict)
+    batch: int | None = None
 
     @property
     def bytes(self) -> int:
@@ -75,6 +77,8 @@ class Variant:
     def summary(self) -> str:
         """One line for people: precision, providers, size, and what int8 costs."""
         line = f"{self.precision} for {', '.join(self.providers)}, {self.bytes / 1e6:.2f} MB"
+        if self.batch is not None:
+            line += f", batches of {self.batch} alone, by name"
         if self.precision != "fp32" and self.elbo_change is not None:
             line += f", ELBO {self.elbo_change:+.3f} nats"
         for condition, gain in self.gains.items():

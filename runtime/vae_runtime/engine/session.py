@@ -73,10 +73,11 @@ class _Built:
 class BundleGraph:
     """A graph of a bundle; call it with (N, …) float32 for its outputs, each (N, …) float32.
 
-    `inputs` and `outputs` map names to shapes without the batch. Safe to share between threads;
-    builds its session at the first use, and again in a forked child. Raises BundleError for a graph
-    whose bytes, operators, names, shapes or dtypes aren't the bundle's, which doesn't run, or gives
-    NaN or infinity, or images outside [0, 1]; ValueError for inputs so large that it overflows.
+    `inputs` and `outputs` map names to shapes without the batch. A graph of a fixed `batch` runs on
+    so many rows at a time, the last ones filled up. Safe to share between threads; builds its
+    session at the first use, and again in a forked child. Raises BundleError for a graph whose
+    bytes, operators, names, shapes or dtypes aren't the bundle's, which doesn't run, or gives NaN
+    or infinity, or images outside [0, 1]; ValueError for inputs so large that it overflows.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class BundleGraph:
         threads: int,
         *,
         any_size: bool = False,
+        batch: int | None = None,
     ) -> None:
         self.path = storage.where(file.file)
         self.storage = storage
@@ -98,6 +100,7 @@ class BundleGraph:
         self.provider = provider
         self.threads = threads
         self.any_size = any_size
+        self.batch = batch
         self._input_name = next(iter(inputs))
         self._output_names = list(outputs)
         self._output_shapes = list(outputs.values())
@@ -134,20 +137,25 @@ class BundleGraph:
         self._ready()
 
     def _chunk(self, n: int) -> int:
+        if self.batch is not None:
+            return self.batch
         if self.provider.name != CPU:
             return max(1, min(ACCELERATOR_CHUNK, ACCELERATOR_NUMBERS // self._numbers_per_image))
         return max(1, min(self._cpu_chunk, math.ceil(n / self.threads)))
 
     def _run(self, session: Any, array: Float32) -> list[Float32]:
-        feeds = {self._input_name: np.ascontiguousarray(array)}
+        whole = array if self.batch is None else _filled_up(array, self.batch)
+        feeds = {self._input_name: np.ascontiguousarray(whole)}
         try:
             values: list[Float32] = session.run(self._output_names, feeds)
         except ORT_ERRORS as error:
             # Kernels refuse what building a session lets pass, and memory runs out in them.
             raise self._failure("run", error) from None
         for i, value in enumerate(values):
-            if value.shape != (len(array), *self._output_shapes[i]):
-                raise BundleError(f"{self.path}: it gives {value.shape} for {len(array)} inputs")
+            if value.shape != (len(whole), *self._output_shapes[i]):
+                raise BundleError(f"{self.path}: it gives {value.shape} for {len(whole)} inputs")
+            if len(whole) != len(array):
+                values[i] = value = value[: len(array)]
             if not self._is_plainly_right(value):
                 values[i] = self._examined(value, self._output_names[i], array)
         return values
@@ -245,7 +253,13 @@ class BundleGraph:
     def _build_session(self) -> Any:
         model_bytes = read_graph(self.storage, self.file)
         try:
-            check_graph(model_bytes, self.inputs, self.outputs, any_size=self.any_size)
+            check_graph(
+                model_bytes,
+                self.inputs,
+                self.outputs,
+                any_size=self.any_size,
+                batch=self.batch,
+            )
         except GraphError as error:
             raise BundleError(f"{self.path}: {error}") from None
         options = onnxruntime.SessionOptions()
@@ -272,3 +286,11 @@ class BundleGraph:
         if self.provider.name == CPU:
             return BundleError(f"{self.path}: onnxruntime cannot {verb} it: {reason}")
         return ProviderError(f"{self.provider.name} cannot {verb} {self.file.file}: {reason}")
+
+
+def _filled_up(array: Float32, batch: int) -> Float32:
+    """`batch` rows: those of `array`, the last one repeated."""
+    missing = batch - len(array)
+    if not missing:
+        return array
+    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])

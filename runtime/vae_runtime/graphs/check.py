@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from vae_runtime.graphs.model import FLOAT, Graph, Node, Port, read_graph
 from vae_runtime.graphs.operators import OPERATORS
 from vae_runtime.graphs.shapes import (
-    BATCH,
     Call,
     Dim,
     Shape,
     Value,
     elements,
     require_shape,
+    size_of,
 )
 from vae_runtime.graphs.wire import GraphError
 
@@ -30,6 +30,8 @@ MAX_INPUTS = 1000
 # some seconds; Stable Diffusion's decoder, the largest that people export, is within a third.
 ELEMENTS, ELEMENTS_PER_ELEMENT = 1 << 27, 1 << 10
 MULTIPLICATIONS, MULTIPLICATIONS_PER_ELEMENT = 1 << 35, 1 << 22
+# What they give is known before the graph runs.
+SHAPE_OPERATORS = {"Shape", "Size"}
 
 Sizes = Mapping[str, tuple[int, ...]]
 """Names of inputs or outputs, with their shapes without the batch."""
@@ -38,34 +40,44 @@ PortShape = tuple[int | str, ...]
 
 
 def check_graph(
-    model_bytes: bytes, inputs: Sizes, outputs: Sizes, *, any_size: bool = False
+    model_bytes: bytes,
+    inputs: Sizes,
+    outputs: Sizes,
+    *,
+    any_size: bool = False,
+    batch: int | None = None,
 ) -> None:
     """Raise GraphError unless a graph is of the published operators, within all limits, and takes
     and gives float32 of the shapes promised, with a batch in front.
 
     The height and width of a graph for images of `any_size` must be dynamic, and it is reckoned
-    with those promised.
+    with those promised. A graph of a fixed `batch` takes and gives so many images, no others.
     """
     graph = read_graph(model_bytes)
     _require_opsets(graph.opsets)
     outer = _outer_shape if any_size else _same_shape
-    _require_ports(graph.inputs, inputs, outer, "input", graph.initializers)
-    _require_ports(graph.outputs, outputs, outer, "output", {})
-    allowance = _promised_elements(inputs) + _promised_elements(outputs)
-    values = _initial_values(graph, inputs)
-    _Reckoning(graph, values, allowance).run()
+    first = "batch" if batch is None else batch
+    _require_ports(graph.inputs, _with_batch(inputs, first, outer), "input", graph.initializers)
+    _require_ports(graph.outputs, _with_batch(outputs, first, outer), "output", {})
+    images: Dim = (1, 1) if batch is None else (batch, 0)
+    allowance = _promised_elements(inputs, images) + _promised_elements(outputs, images)
+    values = _initial_values(graph, inputs, images)
+    _Reckoning(graph, values, size_of(images), allowance).run()
     for name, shape in outputs.items():
         found = values[name].shape if name in values else None
-        if found != _batch_of(shape):
-            raise GraphError(f"it computes another shape for {name!r} than (batch, {shape})")
+        if found != _batch_of(shape, images):
+            raise GraphError(f"it computes another shape for {name!r} than ({first}, {shape})")
 
 
 class _Reckoning:
     """Goes through a graph as onnxruntime will, and adds up what lives at once."""
 
-    def __init__(self, graph: Graph, values: dict[str, Value], allowance: int) -> None:
+    def __init__(self, graph: Graph, values: dict[str, Value], batch: int, allowance: int) -> None:
         self.graph = graph
         self.values = values
+        # What is computed from the inputs, not from constants and shapes alone.
+        self.varying = {port.name for port in graph.inputs}
+        self.batch = batch
         self.max_elements = ELEMENTS + ELEMENTS_PER_ELEMENT * allowance
         self.max_work = MULTIPLICATIONS + MULTIPLICATIONS_PER_ELEMENT * allowance
         self.living = 0
@@ -95,6 +107,8 @@ class _Reckoning:
             raise GraphError(f"{len(node.outputs)} outputs")
         for name, value in zip(node.outputs, results, strict=False):
             self._add(name, value)
+        if node.operator not in SHAPE_OPERATORS and not self.varying.isdisjoint(node.inputs):
+            self.varying.update(filter(None, node.outputs))
 
     def _value(self, name: str) -> Value | None:
         if not name:
@@ -112,13 +126,13 @@ class _Reckoning:
         needed = self.living + value.scratch
         if needed > self.max_elements:
             raise GraphError(
-                f"{needed} numbers would be in memory for a batch of {BATCH}, more than the "
+                f"{needed} numbers would be in memory for a batch of {self.batch}, more than the "
                 f"{self.max_elements} that a model with images of this size may take"
             )
         if self.work > self.max_work:
             raise GraphError(
                 f"it takes more than the {self.max_work} multiplications that a model with images "
-                f"of this size may take for a batch of {BATCH}"
+                f"of this size may take for a batch of {self.batch}"
             )
         if name:
             self.values[name] = value
@@ -131,16 +145,17 @@ class _Reckoning:
             if value is None or value.constant is not None:
                 continue
             is_last = self.last_use.get(name, index) == index
-            if is_last and any(power for _, power in value.shape):
+            is_computed_anew = name in self.varying or any(power for _, power in value.shape)
+            if is_last and is_computed_anew:
                 self.living -= elements(value.shape)
 
 
-def _initial_values(graph: Graph, inputs: Sizes) -> dict[str, Value]:
+def _initial_values(graph: Graph, inputs: Sizes, images: Dim) -> dict[str, Value]:
     values = {}
     for name, tensor in graph.initializers.items():
         values[name] = Value(tuple((size, 0) for size in tensor.shape), constant=tensor)
     for name, shape in inputs.items():
-        values[name] = Value(_batch_of(shape))
+        values[name] = Value(_batch_of(shape, images))
     return values
 
 
@@ -156,8 +171,7 @@ def _require_opsets(opsets: Mapping[str, int]) -> None:
 
 def _require_ports(
     found: list[Port],
-    promised: Sizes,
-    outer: Callable[[tuple[int, ...]], PortShape],
+    promised: Mapping[str, PortShape],
     kind: str,
     initializers: Mapping[str, object],
 ) -> None:
@@ -165,28 +179,29 @@ def _require_ports(
     present = ", ".join(f"{port.name} {list(port.shape)}" for port in found[: len(promised) + 2])
     for name, shape in promised.items():
         matching = [port for port in found if port.name == name]
-        if (
-            len(matching) != 1
-            or not _is_float_batch(matching[0], outer(shape))
-            or name in initializers
-        ):
-            wanted = ", ".join(map(str, outer(shape)))
-            raise GraphError(
-                f"its {kind} {name!r} should be float32 (batch, {wanted}); it has {present}"
-            )
+        if len(matching) != 1 or not _is_float(matching[0], shape) or name in initializers:
+            wanted = ", ".join(map(str, shape))
+            raise GraphError(f"its {kind} {name!r} should be float32 ({wanted}); it has {present}")
     if len(found) != len(promised):
         raise GraphError(f"it has further {kind}s: {present}")
 
 
-def _is_float_batch(port: Port, shape: PortShape) -> bool:
-    """Whether an input or output is float32 (batch, *shape) with a dynamic batch."""
-    if port.element_type != FLOAT or len(port.shape) != 1 + len(shape):
+def _is_float(port: Port, shape: PortShape) -> bool:
+    """Whether an input or output is float32 of this shape, dynamic where it has a word."""
+    if port.element_type != FLOAT or len(port.shape) != len(shape):
         return False
-    for found, wanted in zip(port.shape, ("batch", *shape), strict=True):
+    for found, wanted in zip(port.shape, shape, strict=True):
         is_right = isinstance(found, str) if isinstance(wanted, str) else found == wanted
         if not is_right:
             return False
     return True
+
+
+def _with_batch(
+    promised: Sizes, batch: int | str, outer: Callable[[tuple[int, ...]], PortShape]
+) -> dict[str, PortShape]:
+    """The shapes as the graph is to say them."""
+    return {name: (batch, *outer(shape)) for name, shape in promised.items()}
 
 
 def _same_shape(shape: tuple[int, ...]) -> PortShape:
@@ -198,10 +213,9 @@ def _outer_shape(shape: tuple[int, ...]) -> PortShape:
     return shape[0], "height", "width"
 
 
-def _batch_of(shape: tuple[int, ...]) -> Shape:
-    batch: Dim = (1, 1)
-    return (batch, *((size, 0) for size in shape))
+def _batch_of(shape: tuple[int, ...], images: Dim) -> Shape:
+    return (images, *((size, 0) for size in shape))
 
 
-def _promised_elements(sizes: Sizes) -> int:
-    return sum(elements(_batch_of(shape)) for shape in sizes.values())
+def _promised_elements(sizes: Sizes, images: Dim) -> int:
+    return sum(elements(_batch_of(shape, images)) for shape in sizes.values())

@@ -57,6 +57,9 @@ json_values = st.recursive(
         (lambda v: v["labels"]["0"].update(cov=[1.0, 0.0]), "isn't positive"),
         (lambda v: v["labels"]["0"].update(cov=[1.0, 1.0]), "mixes full and diagonal"),
         (lambda v: v["variants"][0].update(gains={"a": "b"}), "'variants\\[0\\].gains"),
+        (lambda v: v["variants"][0].update(batch=0), "'variants\\[0\\].batch' is 0"),
+        (lambda v: v["variants"][0].update(batch="2"), "'variants\\[0\\].batch'"),
+        (lambda v: v["variants"][0].update(batch=2000), "'variants\\[0\\].batch' is 2000"),
         (lambda v: v["variants"][0].update(requires=[1]), "'variants\\[0\\].requires'"),
     ],
 )

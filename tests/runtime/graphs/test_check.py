@@ -279,3 +279,57 @@ def test_onnxruntime_agrees_on_what_passes() -> None:
     session = onnxruntime.InferenceSession(PLAIN, options, providers=["CPUExecutionProvider"])
     (image,) = session.run(None, {"z": np.zeros((5, 2), np.float32)})
     assert image.shape == (5, 1, 28, 28)
+
+
+FIXED_PORTS = {"inputs": [port("z", [4, 2])], "outputs": [port("image", [4, 1, 28, 28])]}
+
+
+def fixed_decoder(*extra: bytes) -> bytes:
+    """A decoder of four images, no more and no fewer, with further nodes beside it."""
+    nodes = [
+        node("MatMul", ["z", "weights"], ["dense"]),
+        node("Sigmoid", ["dense"], ["flat"]),
+        node("Reshape", ["flat", "image_shape"], ["image"]),
+    ]
+    weights = [
+        tensor("weights", np.zeros((2, 784), np.float32)),
+        tensor("image_shape", [4, 1, 28, 28], np.int64),
+        tensor("many", [1 << 26], np.int64),
+    ]
+    return model([*nodes, *extra], weights, FIXED_PORTS["inputs"], FIXED_PORTS["outputs"])
+
+
+def test_a_graph_of_one_batch_is_checked_for_that_batch() -> None:
+    check_graph(fixed_decoder(), Z, IMAGE, batch=4)
+    for batch in (None, 3, 5):
+        with pytest.raises(GraphError, match=r"should be float32 \((batch|3|5), 2\)"):
+            check_graph(fixed_decoder(), Z, IMAGE, batch=batch)
+    with pytest.raises(GraphError, match=r"should be float32 \(4, 2\); it has z \['batch', 2\]"):
+        check_graph(PLAIN, Z, IMAGE, batch=4)
+
+
+def test_what_onnxruntime_folds_stays_in_memory_in_graphs_of_one_batch() -> None:
+    # Nothing of it depends on the input, so onnxruntime computes all of it when it loads the graph.
+    constants = [node("ConstantOfShape", ["many"], [f"big{i}"]) for i in range(3)]
+    with pytest.raises(GraphError, match="numbers would be in memory for a batch of 4"):
+        check_graph(fixed_decoder(*constants), Z, IMAGE, batch=4)
+    # Beside that, what is computed for each image is let go of after its last use.
+    doubled = [node("Tile", ["z", "wide"], ["t0"])]
+    doubled += [node("Neg", [f"t{i}"], [f"t{i + 1}"]) for i in range(9)]
+    wide = tensor("wide", [1, 1 << 22], np.int64)
+    content = model(
+        [
+            node("MatMul", ["z", "weights"], ["dense"]),
+            node("Sigmoid", ["dense"], ["flat"]),
+            node("Reshape", ["flat", "image_shape"], ["image"]),
+            *doubled,
+        ],
+        [
+            tensor("weights", np.zeros((2, 784), np.float32)),
+            tensor("image_shape", [4, 1, 28, 28], np.int64),
+            wide,
+        ],
+        FIXED_PORTS["inputs"],
+        FIXED_PORTS["outputs"],
+    )
+    check_graph(content, Z, IMAGE, batch=4)

@@ -62,6 +62,7 @@ def _variants(vae: VAE) -> list[dict[str, Any]]:
                 "providers": variant.providers,
                 "elbo_change": variant.elbo_change,
                 "bytes": variant.bytes,
+                "batch": variant.batch,
             }
         )
     return values

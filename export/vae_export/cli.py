@@ -20,6 +20,7 @@ from vae_export.loading import LoadedVAE, is_library_folder, load_vae
 from vae_export.operators_config import write_operators_config
 from vae_export.pipeline import WriteOptions, write_bundle
 from vae_export.source import ExportSource
+from vae_export.triton import write_triton_models
 from vae_runtime.arrays import ImageShape
 from vae_runtime.bundle import (
     FITS,
@@ -156,6 +157,11 @@ class ForeignOptions:
     type=click.Path(path_type=Path),
     help="Also write the operators that it needs, for a reduced build of onnxruntime.",
 )
+@click.option(
+    "--triton",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write its models into a repository of NVIDIA's Triton Inference Server.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing bundle.")
 @click.version_option(package_name="vae-edge")
 def command(
@@ -163,6 +169,7 @@ def command(
     output: Path | None,
     calibration: Path | None,
     operators: Path | None,
+    triton: Path | None,
     **settings: Any,
 ) -> None:
     """Export a VAE to a bundle for vae-run.
@@ -192,6 +199,9 @@ def command(
         files = bundle_files(target)
         graphs = [files[name] for name in sorted(files) if name.endswith(".onnx")]
         write_operators_config(operators, graphs)
+    if triton is not None:
+        for folder in write_triton_models(target, triton, force=options.force):
+            click.echo(folder)
     click.echo(target)
 
 

@@ -3,6 +3,7 @@
     python -m benchmarks CHECKPOINT         images per second beside other runtimes
     python -m benchmarks.processes          start-up and memory of whole processes
     python -m benchmarks.quality [BUNDLE…]  what an independent classifier makes of the images
+    python -m benchmarks.runtimes BUNDLE    what every engine makes of a bundle's graphs
     python -m benchmarks.training           images per second of training
     python -m benchmarks.recipes            what changes to the recipe do to the ELBO
 

@@ -94,7 +94,7 @@ def _torch(checkpoint: Path, method: Method, compiled: bool) -> Run:
 
 
 def _openvino(graph: Path, threads: int, in_float32: bool) -> Run:
-    import openvino  # type: ignore[import-not-found]  # Optional: benchmarks run without it.
+    import openvino  # Optional: benchmarks run without it.
 
     options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     if in_float32:

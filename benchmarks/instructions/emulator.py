@@ -6,11 +6,13 @@ and the system's own lists of packages stay as they are.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,15 +65,27 @@ class Emulator:
     ) -> subprocess.CompletedProcess[str]:
         """Run the guest's Python, which finds vae_runtime in `source`."""
         program = [self.root / "usr/bin/python3.11", *arguments]
+        return self.run(cpu, program, counted=counted, cwd=cwd, source=source)
+
+    def run(
+        self,
+        cpu: str,
+        program: Sequence[str | Path],
+        *,
+        counted: bool = False,
+        cwd: Path | None = None,
+        source: Path = REPOSITORY / "runtime",
+    ) -> subprocess.CompletedProcess[str]:
+        """Run any arm64 program."""
         return subprocess.run(
             self.command(cpu, program, counted=counted),
-            env={**os.environ, **self._environment(source)},
+            env={**os.environ, **self.environment(source)},
             cwd=cwd,
             capture_output=True,
             text=True,
         )
 
-    def _environment(self, source: Path) -> Mapping[str, str]:
+    def environment(self, source: Path = REPOSITORY / "runtime") -> Mapping[str, str]:
         return {
             "LD_LIBRARY_PATH": str(self.folder / "qemu" / HOST_LIBRARIES),
             "PYTHONPATH": f"{source}:{self.site}",
@@ -86,18 +100,33 @@ def emulator_in(folder: Path = DEFAULT_FOLDER) -> Emulator:
     """The emulator in a folder, where what is missing is downloaded first."""
     emulator = Emulator(folder.absolute())
     done = emulator.folder / "complete"
-    if not done.exists():
-        shutil.rmtree(emulator.folder, ignore_errors=True)
-        unpack_debian(emulator.folder / "qemu", "amd64", QEMU_PACKAGES)
-        unpack_debian(emulator.root, "arm64", GUEST_PACKAGES)
-        _unpack_wheels(emulator)
-        done.touch()
-    _compile_counter(emulator)
+    with alone_in(emulator.folder):
+        if not done.exists():
+            shutil.rmtree(emulator.folder, ignore_errors=True)
+            unpack_debian(emulator.folder / "qemu", "amd64", QEMU_PACKAGES)
+            unpack_debian(emulator.root, "arm64", GUEST_PACKAGES)
+            _unpack_wheels(emulator)
+            done.touch()
+        _compile_counter(emulator)
     return emulator
 
 
-def unpack_debian(root: Path, architecture: str, packages: Sequence[str]) -> None:
-    """Unpack Debian packages of an architecture, with all that they depend on."""
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process downloads into a folder."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def unpack_debian(
+    root: Path, architecture: str, packages: Sequence[str], *, suite: str | None = None
+) -> None:
+    """Unpack Debian packages of an architecture, with all that they depend on.
+
+    With a `suite`, such as trixie, they are that release's, and come alone.
+    """
     state = root.parent / f"apt-{architecture}"
     for part in ("lists/partial", "archives/partial"):
         (state / part).mkdir(parents=True, exist_ok=True)
@@ -113,8 +142,15 @@ def unpack_debian(root: Path, architecture: str, packages: Sequence[str]) -> Non
     apt = ["apt-get", "-q"]
     for option in options:
         apt += ["-o", option]
-    _run(*apt, "update")
-    _run(*apt, "install", "-y", "--download-only", "--no-install-recommends", *packages)
+    if suite is None:
+        _run(*apt, "update")
+        _run(*apt, "install", "-y", "--download-only", "--no-install-recommends", *packages)
+    else:
+        (state / "sources.list").write_text(f"deb {_mirror()} {suite} main\n", "utf-8")
+        apt += ["-o", f"Dir::Etc::sourcelist={state / 'sources.list'}"]
+        apt += ["-o", "Dir::Etc::sourceparts=/dev/null"]
+        _run(*apt, "update")
+        _run(*apt, "download", *packages, cwd=state / "archives")
     root.mkdir(parents=True, exist_ok=True)
     for package in sorted((state / "archives").glob("*.deb")):
         _run("dpkg-deb", "-x", package, root)
@@ -138,5 +174,12 @@ def _compile_counter(emulator: Emulator) -> None:
     _run("gcc", *options, "-o", emulator.counter, COUNTER)
 
 
-def _run(*command: str | Path) -> None:
-    subprocess.run([*map(str, command)], check=True, capture_output=True)
+def _mirror() -> str:
+    """The address that this machine's own packages come from."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout.split()[0]
+
+
+def _run(*command: str | Path, cwd: Path | None = None) -> None:
+    subprocess.run([*map(str, command)], check=True, capture_output=True, cwd=cwd)

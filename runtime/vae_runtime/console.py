@@ -12,12 +12,17 @@ from typing import NoReturn
 import click
 
 from vae_runtime.errors import VAEError
+from vae_runtime.memory_limits import is_out_of_memory
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 128 + signal.SIGTERM  # The status that shells give.
 
+OUT_OF_MEMORY = (
+    "not enough memory for this; ask for fewer or smaller images at once, or for a .npy or a "
+    "folder, and read large photographs with --max-pixels 4000000"
+)
 # For every command of the project.
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -46,11 +51,11 @@ def run(command: click.Command, name: str) -> NoReturn:
         # Arguments that the API refuses were wrong on the command line.
         _fail(str(error), EXIT_USAGE)
     except MemoryError:
-        _fail(
-            "not enough memory for this; ask for fewer or smaller images at once, "
-            "or for a .npy or a folder",
-            EXIT_FAILED,
-        )
+        _fail(OUT_OF_MEMORY, EXIT_FAILED)
+    except ImportError as error:
+        if not is_out_of_memory(error):
+            raise
+        _fail(OUT_OF_MEMORY, EXIT_FAILED)
     except BrokenPipeError:
         # Nobody reads any more; what Python flushes at its end must go somewhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from vae_runtime.console import CONTEXT_SETTINGS
+from vae_runtime.memory_limits import respect_memory_limits
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
+        respect_memory_limits()
         module = import_module(f"vae_runtime.cli.commands.{COMMANDS[name].module}")
         command: click.Command = module.command
         return command

@@ -7,16 +7,23 @@ import os
 import platform
 from pathlib import Path
 
+from vae_runtime.memory_limits import has_small_limit
+
 CGROUP = Path("/sys/fs/cgroup")
 CPUINFO = Path("/proc/cpuinfo")
 UNLIMITED = 1 << 16
 
 
 def default_threads() -> int:
-    """OMP_NUM_THREADS if it is a positive number, else the CPUs that this process may use."""
+    """OMP_NUM_THREADS if it is a positive number, else the CPUs that this process may use.
+
+    One where its memory is limited to little (`vae_runtime.memory_limits`).
+    """
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if first.isdigit() and int(first):
         return int(first)
+    if has_small_limit():
+        return 1
     return max(1, min(_usable_cpus(), cgroup_limit(CGROUP)))
 
 

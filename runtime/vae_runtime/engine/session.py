@@ -26,6 +26,7 @@ from vae_runtime.engine.workers import Task, Workers
 from vae_runtime.errors import BundleError, ProviderError
 from vae_runtime.fast import within_unit_interval
 from vae_runtime.graphs import GraphError, check_graph
+from vae_runtime.memory_limits import has_small_limit, is_out_of_memory
 
 # Images in one call of onnxruntime.
 CPU_CHUNK = 16
@@ -77,7 +78,8 @@ class BundleGraph:
     so many rows at a time, the last ones filled up. Safe to share between threads; builds its
     session at the first use, and again in a forked child. Raises BundleError for a graph whose
     bytes, operators, names, shapes or dtypes aren't the bundle's, which doesn't run, or gives NaN
-    or infinity, or images outside [0, 1]; ValueError for inputs so large that it overflows.
+    or infinity, or images outside [0, 1]; ValueError for inputs so large that it overflows;
+    MemoryError where the process may have little memory and it doesn't do.
     """
 
     def __init__(
@@ -280,9 +282,12 @@ class BundleGraph:
         check_active(session, self.provider)
         return session
 
-    def _failure(self, verb: str, error: Exception) -> BundleError | ProviderError:
-        """What an exception of onnxruntime's means: on a CPU, that the graph is wrong."""
+    def _failure(self, verb: str, error: Exception) -> Exception:
+        """What an exception of onnxruntime's means: on a CPU, no memory or a wrong graph."""
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # Without a limit it is a damaged graph that asks for more memory than there is.
+        if self.provider.name == CPU and has_small_limit() and is_out_of_memory(error):
+            return MemoryError(f"{self.path}: {reason}")
         if self.provider.name == CPU:
             return BundleError(f"{self.path}: onnxruntime cannot {verb} it: {reason}")
         return ProviderError(f"{self.provider.name} cannot {verb} {self.file.file}: {reason}")

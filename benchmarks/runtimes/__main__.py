@@ -40,6 +40,8 @@ def main(bundle: Path, folder: Path) -> None:
     """
     storage = as_storage(bundle)
     records = read_bundle(storage)
+    if records.dynamic_size:
+        raise click.ClickException(f"{bundle}: graphs of a dynamic size are not compared")
     reference = read_check(storage, records)
     jobs = jobs_of(bundle, records, reference["images"], reference["latents"])
     click.echo(header(["engine", *(job.graph.name.removesuffix(".onnx") for job in jobs)]))

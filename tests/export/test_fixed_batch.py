@@ -139,6 +139,7 @@ class Halves(nn.Module):
         return z_mean, z_log_var
 
 
+@pytest.mark.slow
 def test_the_command_writes_it_and_prints_its_parity(checkpoint: Path, tmp_path: Path) -> None:
     target = tmp_path / "phone.vae"
     result = run_export(checkpoint, "--batch", 1, "-o", target)

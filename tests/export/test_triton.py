@@ -87,6 +87,7 @@ def test_what_is_no_model_is_not_replaced(tmp_path: Path) -> None:
     assert not (tmp_path / "tiny_decoder").exists()
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_repository_too(checkpoint: Path, tmp_path: Path) -> None:
     options = ("--triton", tmp_path / "models", "-o", tmp_path / "digits.vae")
     result = run_export(checkpoint, *options)

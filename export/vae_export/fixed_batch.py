@@ -21,8 +21,10 @@ from vae_runtime.errors import VAEError
 MAX_BATCH = max(parity.BATCHES)
 
 
-def require_fixable(batch: int, dynamic_size: bool) -> None:
-    """Raise VAEError for a batch that no variant can have."""
+def require_fixable(batch: int | None, dynamic_size: bool) -> None:
+    """Raise VAEError for a batch that no variant can have; None asks for none."""
+    if batch is None:
+        return
     if not 1 <= batch <= MAX_BATCH:
         raise VAEError(f"a fixed batch must lie between 1 and {MAX_BATCH}, not {batch}")
     if dynamic_size:

@@ -85,8 +85,7 @@ def write_bundle(
     options are strict. Raises VAEError when the modules break the contract, when a graph differs
     from torch by more than the tolerance, or when `output` exists and isn't to be replaced.
     """
-    if options.batch is not None:
-        require_fixable(options.batch, source.dynamic_size)
+    require_fixable(options.batch, source.dynamic_size)
     with _new_output(output, options.force, options.as_zip) as folder:
         if source.dynamic_size:
             require_any_size(source)
@@ -97,8 +96,7 @@ def write_bundle(
         if not source.dynamic_size:
             # What a rewrite gains is reckoned for one size.
             variants += write_cpu_decoders(folder, portable, prove)
-        if options.batch is not None:
-            variants.append(_write_fixed(source, folder, probes, options.batch, options.tolerance))
+        variants += _write_fixed(source, folder, probes, options)
         write_check(folder, source, probes.images[:CHECK_COUNT], probes.z[-CHECK_COUNT:])
         bundle = _measured(source, folder, _describe(source, variants))
         if "int8" in options.precisions:
@@ -221,10 +219,14 @@ def _write_portable(
 
 
 def _write_fixed(
-    source: ExportSource, folder: Path, probes: Probes, batch: int, tolerance: float
-) -> Variant:
+    source: ExportSource, folder: Path, probes: Probes, options: WriteOptions
+) -> list[Variant]:
+    """The variant of one batch alone, where it was asked for."""
+    if options.batch is None:
+        return []
     expected = {"encoder": probes.encoder, "decoder": probes.decoder}
-    return write_fixed_batch(source, folder, batch, _metadata(source), expected, tolerance)
+    notes = _metadata(source)
+    return [write_fixed_batch(source, folder, options.batch, notes, expected, options.tolerance)]
 
 
 def _with_int8(source: ExportSource, folder: Path, bundle: Bundle, budget: float | None) -> Bundle:

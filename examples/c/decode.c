@@ -87,7 +87,11 @@ static void write_image(OrtValue *image, const char *path) {
   for (int64_t i = 0; i < pixels; i++)
     for (int64_t channel = 0; channel < channels; channel++)
       fputc((int)lrintf(fminf(fmaxf(values[channel * pixels + i], 0), 1) * LEVELS), file);
-  if (ferror(file) | fclose(file)) fail(path, "cannot be written");
+  const int is_bad = ferror(file);
+  if (fclose(file) || is_bad) {
+    remove(path);
+    fail(path, "cannot be written");
+  }
 }
 
 int main(int count, char **arguments) {

@@ -20,7 +20,7 @@ from vae_export.loading import LoadedVAE, is_library_folder, load_vae
 from vae_export.operators_config import write_operators_config
 from vae_export.pipeline import WriteOptions, write_bundle
 from vae_export.source import ExportSource
-from vae_export.triton import write_triton_models
+from vae_export.triton import require_room, write_triton_models
 from vae_runtime.arrays import ImageShape
 from vae_runtime.bundle import (
     FITS,
@@ -189,6 +189,9 @@ def command(
         _require_checkpoint(Path(source), foreign)
         exported = _checkpoint_source(Path(source), calibration)
         target = output or Path(source).with_suffix(".vae")
+    if triton is not None:
+        # Before the work, not behind it.
+        require_room(target, triton, force=options.force)
     bundle = write_bundle(exported, target, options, findings.append)
     for line in findings:
         click.echo(line)

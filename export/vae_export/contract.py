@@ -51,14 +51,24 @@ def require_contract(
 def _require_same_alone(module: nn.Module, inputs: Tensor, values: list[Tensor]) -> None:
     """Raise VAEError where the first input alone gives something else than in its batch."""
     alone = as_list(run_module(module, inputs[:1]))
-    for value, in_batch in zip(alone, values, strict=True):
-        difference = float((value - in_batch[:1]).abs().max())
-        if difference > MAX_BATCH_EFFECT * float(in_batch.abs().max()):
-            raise VAEError(
-                f"{module_name(module)} gives other values for an input alone than in a batch of "
-                f"{len(inputs)}: a bundle's graphs treat each image by itself (a BatchNorm without "
-                "running statistics doesn't, nor a branch on the batch size)"
-            )
+    is_same = len(alone) == len(values)
+    for value, in_batch in zip(alone, values, strict=False):
+        is_same = is_same and _is_first_of(value, in_batch)
+    if not is_same:
+        raise VAEError(
+            f"{module_name(module)} gives something else for an input alone than in a batch of "
+            f"{len(inputs)}: a bundle's graphs treat each image by itself (a BatchNorm without "
+            "running statistics doesn't, nor a branch on the batch size)"
+        )
+
+
+def _is_first_of(value: Any, in_batch: Tensor) -> bool:
+    """Whether a module's answer for one input is the first row of that for a batch."""
+    if not isinstance(value, Tensor) or value.shape != in_batch[:1].shape:
+        return False
+    difference = float((value - in_batch[:1]).abs().max())
+    # NaN is no small difference.
+    return difference <= MAX_BATCH_EFFECT * float(in_batch.abs().max())
 
 
 def run_module(module: nn.Module, inputs: Tensor) -> Any:
@@ -78,7 +88,7 @@ def run_module(module: nn.Module, inputs: Tensor) -> Any:
             size = "×".join(map(str, inputs.shape))
             reason = first_line(error) + _advice(error, running)
             raise VAEError(f"{name} fails on an input of {size}: {reason}") from error
-    if not torch.equal(given, inputs):
+    if not torch.equal(given.nan_to_num(), inputs.nan_to_num()):
         raise VAEError(
             f"{module_name(module)} changes the input that it is given, by an operation in place "
             "such as mul_; let it work on a copy"

@@ -7,6 +7,7 @@ capability, all others the rewrite for CPUs where there is one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -20,10 +21,13 @@ from vae_runtime.engine.conditions import BLOCKED_LAYOUTS
 from vae_runtime.engine.providers import CPU
 from vae_runtime.engine.session import ACCELERATOR_NUMBERS
 from vae_runtime.errors import VAEError
-from vae_runtime.formats.files import atomic_folder, make_folder, replacing_folder
+from vae_runtime.formats.files import make_folder, replacing_folder
 
 CONFIG = "config.pbtxt"
 VERSION = "1"
+FIRST_LINE = "# Written by vae-export, for Triton's onnxruntime backend."
+# What a config needs no escapes for, and a URL neither.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
 PORTABLE_FILE = "model.onnx"
 CPU_FILE = "model.cpu.onnx"
 # Of NVIDIA's GPUs since Pascal; a later one gets the CPU's graph, which is slower there and right.
@@ -43,30 +47,52 @@ PARAMETERS = {
 }
 
 
+def require_room(bundle: Path, repository: Path, *, force: bool = False) -> None:
+    """Raise VAEError where `write_triton_models` could not write the models of this bundle."""
+    if not PLAIN_NAME.fullmatch(bundle.stem):
+        raise VAEError(
+            f"{bundle.stem!r} gives no name for a model of Triton's: letters, digits, '.', '_' and "
+            "'-' do; give the bundle another"
+        )
+    for folder in _folders(bundle, repository):
+        if not folder.exists():
+            continue
+        if not _is_model(folder):
+            raise VAEError(
+                f"{folder}: exists and isn't what vae-export writes; choose another repository"
+            )
+        if not force:
+            raise VAEError(f"{folder}: exists; --force replaces it")
+
+
 def write_triton_models(bundle: Path, repository: Path, *, force: bool = False) -> list[Path]:
     """Write the models NAME_decoder and NAME_encoder of a bundle NAME.vae; returns their folders.
 
     Other models of the repository stay as they are. Raises VAEError where one of these exists and
-    `force` is false, or where what stands there is no model of Triton's.
+    `force` is false, or where vae-export hasn't written what stands there.
     """
+    require_room(bundle, repository, force=force)
     files = bundle_files(bundle)
     records = read_bundle(bundle)
     portable = records.variants[0]
     for_cpu = records.variant("fp32", CPU, frozenset({BLOCKED_LAYOUTS}))
-    models = {
-        repository / f"{bundle.stem}_decoder": (portable.decoder, for_cpu.decoder),
-        repository / f"{bundle.stem}_encoder": (portable.encoder, for_cpu.encoder),
-    }
-    _require_free(models, force)
+    decoders = (portable.decoder, for_cpu.decoder)
+    encoders = (portable.encoder, for_cpu.encoder)
+    folders = _folders(bundle, repository)
     make_folder(repository)
-    for folder, (anywhere, on_cpu) in models.items():
+    for folder, (anywhere, on_cpu) in zip(folders, (decoders, encoders), strict=True):
         graphs = {PORTABLE_FILE: files[anywhere.file]}
         if on_cpu != anywhere:
             graphs[CPU_FILE] = files[on_cpu.file]
-        opened = replacing_folder(folder, _is_model, "model of Triton's")
-        with opened if force else atomic_folder(folder) as temporary:
+        # Where there is one it may be replaced, or this had ended above.
+        with replacing_folder(folder, _is_model, "model of Triton's") as temporary:
             _write_model(temporary, graphs, model_config(folder.name, graphs, _max_batch(records)))
-    return list(models)
+    return folders
+
+
+def _folders(bundle: Path, repository: Path) -> list[Path]:
+    """Those of a bundle's decoder and encoder."""
+    return [repository / f"{bundle.stem}_decoder", repository / f"{bundle.stem}_encoder"]
 
 
 def _write_model(folder: Path, graphs: Mapping[str, bytes], config: str) -> None:
@@ -80,7 +106,7 @@ def model_config(name: str, graphs: Mapping[str, bytes], max_batch: int) -> str:
     """The text of a model's config.pbtxt, from its graphs by file name."""
     graph = onnx.load_from_string(graphs[PORTABLE_FILE]).graph
     lines = [
-        "# Written by vae-export, for Triton's onnxruntime backend.",
+        FIRST_LINE,
         f'name: "{name}"',
         'backend: "onnxruntime"',
         f"max_batch_size: {max_batch}",
@@ -132,13 +158,7 @@ def _max_batch(bundle: Bundle) -> int:
     return max(1, min(MAX_BATCH, ACCELERATOR_NUMBERS // (channels * pixels)))
 
 
-def _require_free(folders: Iterable[Path], force: bool) -> None:
-    """Raise VAEError before the first of several folders is written where any can't be."""
-    for folder in folders:
-        if folder.exists() and not (force and _is_model(folder)):
-            advice = "it is no model of Triton's" if force else "--force replaces it"
-            raise VAEError(f"{folder}: exists, and {advice}; choose another repository")
-
-
 def _is_model(folder: Path) -> bool:
-    return (folder / CONFIG).is_file()
+    """Whether an earlier export wrote it."""
+    config = folder / CONFIG
+    return config.is_file() and config.read_text("utf-8", "replace").startswith(FIRST_LINE)

@@ -169,7 +169,8 @@ def _kind(value: Any) -> str:
 
 
 def _short(error: BaseException) -> str:
-    if isinstance(error, EOFError | KeyError):
-        # Of its own about bytes that are no pickle, torch says the number of the first.
+    is_number = isinstance(error, KeyError) and isinstance(error.args[0], int)
+    if is_number or isinstance(error, EOFError):
+        # Bytes that are no pickle end in an empty file, or in the number of the first of them.
         return "torch.save wrote nothing like it"
     return " ".join(str(error).split())[:MAX_REASON_CHARACTERS]

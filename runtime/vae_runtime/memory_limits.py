@@ -17,6 +17,8 @@ MIN_ADDRESS_SPACE = 224 * MIB
 MIN_DATA = 128 * MIB
 # Below it one thread computes: each reserves some 40 MiB for OpenBLAS, and an arena of its own.
 SMALL_LIMIT = 1024 * MIB
+# Of a library that must be loaded before others, however much memory there is.
+NO_SIGN = "static TLS block"
 # What loaders and onnxruntime say where an allocation failed.
 SIGNS = ("bad_alloc", "bad allocation", "failed to map segment", "cannot allocate", "to allocate")
 
@@ -60,4 +62,6 @@ def _limits() -> list[tuple[int, str, int]]:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a library that was loaded, or onnxruntime, says that an allocation failed."""
     message = str(error)
+    if NO_SIGN in message:
+        return False
     return any(sign in message for sign in SIGNS)

@@ -67,7 +67,31 @@ class Normalizing(nn.Module):
         return normalized
 
 
-@pytest.mark.parametrize(("module", "shape"), [(Branching(), (2,)), (Normalizing(), (1, 4, 4))])
+class OtherShape(nn.Module):
+    def forward(self, z: Tensor) -> Tensor:
+        return z if len(z) > 1 else z[:, :1]
+
+
+class OtherCount(nn.Module):
+    def forward(self, z: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        return z if len(z) > 1 else (z, z)
+
+
+class NanAlone(nn.Module):
+    def forward(self, z: Tensor) -> Tensor:
+        return z if len(z) > 1 else z * torch.nan
+
+
+MODULES = (
+    (Branching(), (2,)),
+    (Normalizing(), (1, 4, 4)),
+    (OtherShape(), (2,)),
+    (OtherCount(), (2,)),
+    (NanAlone(), (2,)),
+)
+
+
+@pytest.mark.parametrize(("module", "shape"), MODULES)
 def test_a_module_whose_outputs_depend_on_the_batch_is_named(
     module: nn.Module, shape: tuple[int, ...]
 ) -> None:

@@ -3,6 +3,8 @@
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -271,6 +273,24 @@ def test_pictures_of_several_sizes_are_named(
     assert "c.png: is 40×32 pixels, " in line
     assert "a.png another size" in line
     assert not (tmp_path / "r.png").exists()
+
+
+def test_a_damaged_file_is_left_out_and_a_limit_on_pixels_counts(
+    bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_text("no picture")
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photos" / "b.jpg")
+    command = [sys.executable, "-m", "vae_runtime", "reconstruct", "photos", "-m", str(bundle)]
+    # The JPEG is decoded at half its size, which is its own then.
+    command += ["--size", "own", "--max-pixels", "2000", "--force", "-o", "r.npy"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert np.load(tmp_path / "r.npy").shape == (1, 3, 32, 48)
+    assert "photos/a.png: not an image" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = subprocess.run([*command, "--strict"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "Error: photos/a.png: not an image\n")
 
 
 def test_info_says_which_sizes_a_bundle_takes(bundle: Path, tmp_path: Path) -> None:

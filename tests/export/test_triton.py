@@ -14,7 +14,7 @@ import pytest
 from tests.export.processes import run_export
 
 import vae_runtime
-from vae_export.triton import PARAMETERS, write_triton_models
+from vae_export.triton import PARAMETERS, require_room, write_triton_models
 from vae_runtime.errors import VAEError
 from vae_runtime.vae import EMBEDDED_BUNDLE
 
@@ -72,7 +72,7 @@ def test_other_models_of_a_repository_stay_and_none_is_replaced_unasked(tmp_path
     (tmp_path / "other" / "1").mkdir(parents=True)
     write_triton_models(TINY, tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(VAEError, match="tiny_decoder: exists, and --force replaces it"):
+    with pytest.raises(VAEError, match="tiny_decoder: exists; --force replaces it"):
         write_triton_models(TINY, tmp_path)
     write_triton_models(TINY, tmp_path, force=True)
     assert sorted(tmp_path.rglob("*")) == before
@@ -82,9 +82,23 @@ def test_what_is_no_model_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "tiny_encoder").mkdir()
     (tmp_path / "tiny_encoder" / "diary.txt").write_text("mine")
     for force in (False, True):
-        with pytest.raises(VAEError, match="tiny_encoder: exists"):
+        with pytest.raises(VAEError, match="tiny_encoder: exists and isn't what vae-export writes"):
             write_triton_models(TINY, tmp_path, force=force)
     assert not (tmp_path / "tiny_decoder").exists()
+
+
+def test_a_model_of_somebody_elses_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "tiny_encoder").mkdir()
+    config = tmp_path / "tiny_encoder" / "config.pbtxt"
+    config.write_text('backend: "python"')
+    with pytest.raises(VAEError, match="isn't what vae-export writes"):
+        write_triton_models(TINY, tmp_path, force=True)
+    assert config.read_text() == 'backend: "python"'
+
+
+def test_a_name_that_no_model_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(VAEError, match="""'my"x' gives no name for a model of Triton's"""):
+        require_room(Path('my"x.vae'), tmp_path)
 
 
 @pytest.mark.slow

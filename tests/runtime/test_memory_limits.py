@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from tests.runtime.helpers import DATA
 
-from vae_runtime.memory_limits import MIN_ADDRESS_SPACE, MIN_DATA
+from vae_runtime.memory_limits import MIN_ADDRESS_SPACE, MIN_DATA, is_out_of_memory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux keeps such limits")
 MIB = 1 << 20
@@ -94,6 +94,13 @@ def test_a_folder_of_photographs_takes_the_memory_of_one_at_a_time(folder: Path)
     pixels_mib = WIDTH * HEIGHT * 3 / MIB
     assert one > pixels_mib
     assert many < one + pixels_mib / 2
+
+
+def test_a_library_that_must_be_loaded_first_is_no_lack_of_memory() -> None:
+    # glibc's words on ARM, with gigabytes free.
+    message = "libgomp.so.1: cannot allocate memory in static TLS block"
+    assert not is_out_of_memory(ImportError(message))
+    assert is_out_of_memory(ImportError("libx.so: failed to map segment from shared object"))
 
 
 def peak_mib(folder: Path, command: str) -> float:

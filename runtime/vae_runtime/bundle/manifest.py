@@ -15,6 +15,7 @@ from vae_runtime.bundle.ranges import (
     GRAPH_PRECISIONS,
     MAX_BATCH,
     MAX_COUNT,
+    MAX_GAIN,
     MAX_LABELS,
     MAX_LATENT,
     MAX_LATENT_DIM,
@@ -189,7 +190,7 @@ def _variant(values: Object, path: str, quantiles: Mapping[str, float]) -> Varia
         decoder=_graph(_field(values, "decoder", dict, path=path), f"{path}.decoder"),
         parity=require_facts(_field(values, "parity", dict, {}, path=path), f"{path}.parity"),
         requires=tuple(_list(values, "requires", str, [], path=path)),
-        gains=_numbers(values.get("gains", {}), f"{path}.gains"),
+        gains=_gains(values.get("gains", {}), f"{path}.gains"),
         elbo_change=elbo_change,
         elbo_budget=_finite(values.get("elbo_budget", ELBO_BUDGET), f"{path}.elbo_budget"),
         score_quantiles=own_quantiles or quantiles,
@@ -200,12 +201,21 @@ def _variant(values: Object, path: str, quantiles: Mapping[str, float]) -> Varia
     )
 
 
+def _gains(values: object, path: str) -> dict[str, float]:
+    gains = _numbers(values, path)
+    for condition, gain in gains.items():
+        require_within(gain, 1, MAX_GAIN, f"{path}.{condition}")
+    return gains
+
+
 def _batch(values: Object, path: str) -> int | None:
     """The batch of graphs that take no other, else None."""
     if values.get("batch") is None:
         return None
     batch: int = _field(values, "batch", int, path=path)
     require_within(batch, 1, MAX_BATCH, f"{path}.batch")
+    if values.get("requires") != ["by_name"]:
+        raise ValueError(f"'{path}.requires' is not by_name alone, as a fixed batch needs")
     return batch
 
 

@@ -23,6 +23,8 @@ MAX_PROVIDERS = 64
 MAX_LABELS = 10_000
 # Images that a graph of a fixed batch takes at a time.
 MAX_BATCH = 1 << 10
+# How many times as fast one graph may be reckoned to be as another.
+MAX_GAIN = 1000
 # Beyond it whole numbers are no float64 any more.
 MAX_COUNT = 1 << 53
 # Beyond it sums and squares overflow.

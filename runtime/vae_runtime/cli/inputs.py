@@ -99,24 +99,24 @@ def sized(
 ) -> tuple[ImageOptions, VAE]:
     """The model for images of this size (H, W), and how these are brought to it.
 
-    Their own size is rounded down to the model's stride, and the edges cut, unless --fit says
-    otherwise. Raises VAEError where they have several.
+    Their own size is rounded down to the model's stride, and they are brought to it as by --fit
+    crop, unless it says otherwise. Raises VAEError where they have several.
     """
     if size != OWN_SIZE:
         return images, model.load(size)
     vae = model.load()
-    cut = replace(images, fit=images.fit or "crop")
-    return cut, vae.of_size(*_common_size(images.images, vae))
+    fitted = replace(images, fit=images.fit or "crop")
+    return fitted, vae.of_size(*_common_size(images, vae))
 
 
-def _common_size(paths: Sequence[Path], vae: VAE) -> tuple[int, int]:
-    """The size that all pictures have once they are cut to the model's stride."""
+def _common_size(images: ImageOptions, vae: VAE) -> tuple[int, int]:
+    """The size that all pictures have once it is rounded down to the model's stride."""
     down, across = vae.bundle.stride if vae.bundle.dynamic_size else (1, 1)
     first: tuple[Path, tuple[int, int]] | None = None
-    for path in paths:
+    for path in images.images:
         if path == STDIN:
             raise click.UsageError(f"--size {OWN_SIZE} looks at files twice, so it takes no -")
-        for file, (height, width) in own_sizes(path):
+        for file, (height, width) in own_sizes(path, images.max_pixels, strict=images.strict):
             size = (max(height // down, 1) * down, max(width // across, 1) * across)
             first = first or (file, size)
             if size != first[1]:

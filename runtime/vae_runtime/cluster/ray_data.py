@@ -137,7 +137,8 @@ def start() -> None:
                 ray.init("local", num_cpus=default_threads(), include_dashboard=False, **quiet)
     except Exception as error:
         # Ray raises Exception itself, where a node takes more than 30 seconds to start.
-        raise VAEError(f"Ray doesn't start: {str(error).strip().splitlines()[0]}") from None
+        reason = str(error).strip() or type(error).__name__
+        raise VAEError(f"Ray doesn't start: {reason.splitlines()[0]}") from None
 
 
 @contextmanager

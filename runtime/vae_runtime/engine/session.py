@@ -285,7 +285,7 @@ class BundleGraph:
     def _failure(self, verb: str, error: Exception) -> Exception:
         """What an exception of onnxruntime's means: on a CPU, no memory or a wrong graph."""
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        # Without a limit it is a damaged graph that asks for more memory than there is.
+        # Without a small limit it is a damaged graph that asks for more than there is.
         if self.provider.name == CPU and has_small_limit() and is_out_of_memory(error):
             return MemoryError(f"{self.path}: {reason}")
         if self.provider.name == CPU:

@@ -132,21 +132,20 @@ def read_image_bytes(
     return _read(io.BytesIO(content), "the image", shape, preprocess, max_pixels)
 
 
-def own_sizes(path: Path) -> Iterator[tuple[Path, Size]]:
+def own_sizes(
+    path: Path, max_pixels: int = MAX_PIXELS, *, strict: bool = False
+) -> Iterator[tuple[Path, Size]]:
     """Each image file of a path, a file or folder, with its height and width; an array once.
 
-    Raises VAEError for what holds no images.
+    A JPEG of more than `max_pixels` has the size that it is decoded in. Damaged files of a folder
+    are left out unless `strict`. Raises VAEError for what holds no images.
     """
     if is_folder(path):
-        files = image_files_in(path)
-        if not files:
-            raise VAEError(f"{path}: no images in this folder")
-        for file in files:
-            yield file, _picture_size(file)
+        yield from _sizes_in(path, max_pixels, strict)
         return
     kind = array_kind(path)
     if kind is None:
-        yield path, _picture_size(path)
+        yield path, _picture_size(path, max_pixels)
         return
     shape = load_numpy(path, "images").shape if kind == "numpy" else read_idx(path).shape
     if len(shape) < 2:
@@ -154,9 +153,24 @@ def own_sizes(path: Path) -> Iterator[tuple[Path, Size]]:
     yield path, (shape[-2], shape[-1])
 
 
-def _picture_size(path: Path) -> Size:
+def _sizes_in(folder: Path, max_pixels: int, strict: bool) -> Iterator[tuple[Path, Size]]:
+    damaged: VAEError | None = None
+    found = False
+    for file in image_files_in(folder):
+        try:
+            yield file, _picture_size(file, max_pixels)
+            found = True
+        except VAEError as error:
+            if strict:
+                raise
+            damaged = error
+    if not found:
+        raise damaged or VAEError(f"{folder}: no images in this folder")
+
+
+def _picture_size(path: Path, max_pixels: int) -> Size:
     try:
-        with open_file(path, MAX_IMAGE_BYTES) as file, Image.open(file, formats=FORMATS) as picture:
+        with open_file(path, MAX_IMAGE_BYTES) as file, _bounded(file, max_pixels) as picture:
             return upright_size(picture)
     except DAMAGED_IMAGE as error:
         raise VAEError(f"{path}: {_reason(error)}") from None
@@ -168,6 +182,14 @@ def opened_picture(file: BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[Ima
 
     Raises ValueError for a larger one, and one of DAMAGED_IMAGE.
     """
+    with _bounded(file, max_pixels) as picture:
+        picture.load()
+        yield picture
+
+
+@contextmanager
+def _bounded(file: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
+    """The same before its pixels are decoded."""
     with warnings.catch_warnings():
         # Pillow's own limit is one of memory, and a line on the screen; ours is an error.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -177,7 +199,6 @@ def opened_picture(file: BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[Ima
         allowed = max_pixels // WEBP_PICTURES if picture.format == "WEBP" else max_pixels
         if width * height > allowed:
             _draft(picture, allowed)
-        picture.load()
         yield picture
 
 

@@ -14,7 +14,6 @@ from vae_export.adapters import SPREADS, Hints, ImageRange, Spread
 from vae_export.api import source_of_checkpoint
 from vae_export.calibration import FOLDER_LABELS, read_calibration, read_labelled
 from vae_export.cli_values import parse_encoder_outputs, parse_image_range, parse_image_shape
-from vae_export.fixed_batch import MAX_BATCH
 from vae_export.foreign import Description, source_of_modules
 from vae_export.loading import LoadedVAE, is_library_folder, load_vae
 from vae_export.operators_config import write_operators_config
@@ -145,7 +144,7 @@ class ForeignOptions:
 @click.option("--strict", is_flag=True, help="Fail where int8 can't be had.")
 @click.option(
     "--batch",
-    type=click.IntRange(1, MAX_BATCH),
+    type=click.IntRange(1, parity.MAX_BATCH),
     help="Add graphs of this batch alone, for compilers and phones that refuse dynamic shapes.",
 )
 @click.option("--zip", "as_zip", is_flag=True, help="Write one file in place of a folder.")

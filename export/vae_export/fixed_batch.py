@@ -17,16 +17,13 @@ from vae_runtime.bundle.records import ANY_PROVIDER
 from vae_runtime.engine.conditions import BY_NAME
 from vae_runtime.errors import VAEError
 
-# As many images as the proof has.
-MAX_BATCH = max(parity.BATCHES)
-
 
 def require_fixable(batch: int | None, dynamic_size: bool) -> None:
     """Raise VAEError for a batch that no variant can have; None asks for none."""
     if batch is None:
         return
-    if not 1 <= batch <= MAX_BATCH:
-        raise VAEError(f"a fixed batch must lie between 1 and {MAX_BATCH}, not {batch}")
+    if not 1 <= batch <= parity.MAX_BATCH:
+        raise VAEError(f"a fixed batch must lie between 1 and {parity.MAX_BATCH}, not {batch}")
     if dynamic_size:
         raise VAEError(
             f"--batch {batch} fixes each size and --dynamic-size leaves two open: write two bundles"

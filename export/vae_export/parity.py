@@ -18,6 +18,7 @@ from vae_runtime.errors import VAEError
 
 # Batch sizes that every graph is run with.
 BATCHES = (1, 2, 7, 64, 256)
+MAX_BATCH = max(BATCHES)
 # Latents that are proven reach from minus this to this in every dimension.
 LATENT_REACH = 4.0
 # Relative to the output's largest magnitude.

@@ -39,7 +39,7 @@ from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import atomic_file, atomic_folder, replacing_folder
 
 # Images and latents that the proof runs through torch and each graph.
-PROBE_COUNT = max(parity.BATCHES)
+PROBE_COUNT = parity.MAX_BATCH
 # Images and latents in check.npz.
 CHECK_COUNT = 8
 # Shares of the held-out images whose score the bundle quotes.

@@ -35,8 +35,6 @@ COMPUTE_CAPABILITIES = (
     *("6.0", "6.1", "7.0", "7.2", "7.5", "8.0", "8.6", "8.7", "8.9", "9.0"),
     *("10.0", "10.1", "10.3", "11.0", "12.0", "12.1"),
 )
-# Images in one batch, at most: as many as are proven against torch.
-MAX_BATCH = max(parity.BATCHES)
 # Names and what they do: threads that don't spin, memory given back after each call, arenas that
 # grow by what is needed, and no search among kernels for every size of a batch.
 PARAMETERS = {
@@ -152,10 +150,10 @@ def _sizes(value: onnx.ValueInfoProto) -> Sequence[int]:
 
 
 def _max_batch(bundle: Bundle) -> int:
-    """The most images in a batch: fewer of large ones."""
+    """The most images in a batch: as many as are proven against torch, fewer of large ones."""
     channels, height, width = bundle.image_shape
     pixels = MAX_SIZED_PIXELS if bundle.dynamic_size else height * width
-    return max(1, min(MAX_BATCH, ACCELERATOR_NUMBERS // (channels * pixels)))
+    return max(1, min(parity.MAX_BATCH, ACCELERATOR_NUMBERS // (channels * pixels)))
 
 
 def _is_model(folder: Path) -> bool:

@@ -69,16 +69,15 @@ def to_json(bundle: Bundle) -> str:
     for variant in values["variants"]:
         if variant["batch"] is None:
             del variant["batch"]
+        if not variant["gains"]:
+            # int8 alone has any.
+            del variant["gains"]
     if not bundle.likelihood.log_var:
         del values["likelihood"]["log_var"]
     for name, label in bundle.labels.items():
         if _is_diagonal(label.cov) and len(label.components) == 1:
             # The label's own Gaussian isn't said twice.
             del values["labels"][name]["components"]
-    for variant in values["variants"]:
-        if not variant["gains"]:
-            # int8 alone has any.
-            del variant["gains"]
     portable = next((v for v in bundle.variants if v.is_portable), bundle.variants[0])
     values["score_quantiles"] = dict(portable.score_quantiles)
     indent = 1 if bundle.latent_dim <= MAX_INDENTED_LATENT_DIM else None

@@ -11,7 +11,7 @@ Condition = Literal["blocked_layouts", "plain_layouts", "integer_dot_products", 
 # onnxruntime keeps channels in blocks of 8 or 16 for its convolutions on x86-64, nowhere else.
 BLOCKED_LAYOUTS: Condition = "blocked_layouts"
 PLAIN_LAYOUTS: Condition = "plain_layouts"
-# Which computes several products of bytes at once, and without which int8 gains less.
+# A CPU that computes several products of bytes at once; without them int8 gains less.
 INTEGER_DOT_PRODUCTS: Condition = "integer_dot_products"
 # Linux's names for them: x86 with AVX-512 or AVX, ARM.
 DOT_PRODUCT_SETS = {"avx512_vnni", "avx_vnni", "avx512vnni", "asimddp", "i8mm"}

@@ -154,18 +154,19 @@ def own_sizes(
 
 
 def _sizes_in(folder: Path, max_pixels: int, strict: bool) -> Iterator[tuple[Path, Size]]:
-    damaged: VAEError | None = None
-    found = False
-    for file in image_files_in(folder):
+    files = _require_files(folder)
+    damaged: list[VAEError] = []
+    for file in files:
         try:
-            yield file, _picture_size(file, max_pixels)
-            found = True
+            size = _picture_size(file, max_pixels)
         except VAEError as error:
             if strict:
                 raise
-            damaged = error
-    if not found:
-        raise damaged or VAEError(f"{folder}: no images in this folder")
+            damaged.append(error)
+            continue
+        yield file, size
+    if len(damaged) == len(files):
+        raise damaged[-1]
 
 
 def _picture_size(path: Path, max_pixels: int) -> Size:
@@ -238,6 +239,14 @@ def _reason(error: BaseException) -> str:
     return f"a damaged image: {error}"
 
 
+def _require_files(folder: Path) -> list[Path]:
+    """The image files of a folder. Raises VAEError where there are none."""
+    files = image_files_in(folder)
+    if not files:
+        raise VAEError(f"{folder}: no images in this folder")
+    return files
+
+
 def _read_folder(
     folder: Path,
     shape: ImageShape,
@@ -245,10 +254,7 @@ def _read_folder(
     on_damaged: Callable[[VAEError], None] | None,
     max_pixels: int,
 ) -> Iterator[NamedImage]:
-    files = image_files_in(folder)
-    if not files:
-        raise VAEError(f"{folder}: no images in this folder")
-    for file in files:
+    for file in _require_files(folder):
         try:
             image = read_image_file(file, shape, preprocess, max_pixels)
         except VAEError as error:

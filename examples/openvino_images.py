@@ -29,6 +29,8 @@ def portable_decoder(bundle: Path, manifest: dict[str, Any]) -> Path:
 
 
 def main(bundle: Path, output: Path) -> None:
+    if not (bundle / "bundle.json").is_file():
+        raise SystemExit(f"{bundle}: no folder of a bundle")
     manifest = json.loads((bundle / "bundle.json").read_text("utf-8"))
     decoder = portable_decoder(bundle, manifest)
     model = openvino.Core().compile_model(decoder, "CPU", OPTIONS)
@@ -42,4 +44,6 @@ def main(bundle: Path, output: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit(__doc__)
     main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -5,6 +5,7 @@ them into three quarters of the bytes.
 
 Usage: vae-train --preset exact --validation 5000 -o runs/exact
        python tools/make_digits.py runs/exact/model.pt
+Where that checkpoint isn't at hand, tools/restore_digits.py makes one.
 """
 
 import sys

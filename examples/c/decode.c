@@ -8,13 +8,15 @@
 #include <onnxruntime_c_api.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MAX_RANK = 8, LEVELS = 255 };
 
 static const OrtApi *ort;
 
 static void fail(const char *what, const char *why) {
-  fprintf(stderr, "Error: %s: %s\n", what, why);
+  /* One line, of a reason that has several the first. */
+  fprintf(stderr, "Error: %s: %.*s\n", what, (int)strcspn(why, "\n"), why);
   exit(1);
 }
 
@@ -69,8 +71,11 @@ static void write_image(OrtValue *image, const char *path) {
   OrtTensorTypeAndShapeInfo *info;
   int64_t sizes[MAX_RANK];
   size_t rank;
+  enum ONNXTensorElementDataType numbers;
   float *values;
   check(ort->GetTensorTypeAndShape(image, &info));
+  check(ort->GetTensorElementType(info, &numbers));
+  if (numbers != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) fail("the graph", "its images aren't float");
   check(ort->GetDimensionsCount(info, &rank));
   if (rank != 4) fail("the graph", "it gives no images");
   check(ort->GetDimensions(info, sizes, rank));

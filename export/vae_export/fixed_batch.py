@@ -26,7 +26,8 @@ def require_fixable(batch: int | None, dynamic_size: bool) -> None:
         raise VAEError(f"a fixed batch must lie between 1 and {parity.MAX_BATCH}, not {batch}")
     if dynamic_size:
         raise VAEError(
-            f"--batch {batch} fixes each size and --dynamic-size leaves two open: write two bundles"
+            f"a fixed batch, here {batch}, fixes each size and a dynamic size leaves two open: "
+            "write two bundles"
         )
 
 

@@ -21,7 +21,7 @@ EXIT_TERMINATED = 128 + signal.SIGTERM  # The status that shells give.
 
 OUT_OF_MEMORY = (
     "not enough memory for this; ask for fewer or smaller images at once, or for a .npy or a "
-    "folder, and read large photographs with --max-pixels 4000000"
+    "folder; commands that read photographs have --max-pixels 4000000, which reads them smaller"
 )
 # For every command of the project.
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}

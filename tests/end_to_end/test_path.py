@@ -93,6 +93,7 @@ def test_every_option_is_documented_and_every_command_has_an_example(
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/exporting.md"])
+@pytest.mark.slow
 def test_a_documents_python_runs_as_it_stands(document: str, tmp_path: Path) -> None:
     text = (ROOT / document).read_text("utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)

@@ -1,14 +1,28 @@
 """Real images and real, briefly trained checkpoints for the exporter's tests."""
 
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from vae_export import export_checkpoint
 from vae_runtime.arrays import UInt8
 from vae_runtime.formats.idx import read_idx
 from vae_train.cli import train_command
+
+
+@pytest.fixture(scope="session", autouse=True)
+def torchs_operators() -> Iterator[None]:
+    """Build torch's table of what each of its operators is in ONNX once: torch builds it for each
+    graph anew, which is half the time of exporting a small one.
+    """
+    build = functools.cache(ONNXRegistry.from_torchlib)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(build))
+        yield
 
 
 @pytest.fixture(scope="session")

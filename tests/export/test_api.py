@@ -134,6 +134,7 @@ def test_the_callers_modules_stay_as_they_were(tmp_path: Path) -> None:
         assert {weights.dtype for weights in module.parameters()} == {torch.float64}
 
 
+@pytest.mark.slow
 def test_int8_of_somebody_elses_modules(tmp_path: Path, digits: UInt8) -> None:
     # Bytes don't pay for smaller products.
     encoder, decoder = dense_vae((1, 28, 28), 16, width=512)
@@ -174,6 +175,7 @@ def test_the_bundle_carries_what_the_checkpoint_knows(checkpoint: Path, exported
     assert len(notes["checkpoint_sha256"]) == 64
 
 
+@pytest.mark.slow
 def test_a_book_checkpoint_samples_with_its_own_deviation(
     book_checkpoint: Path, tmp_path: Path
 ) -> None:

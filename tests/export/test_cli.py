@@ -16,6 +16,7 @@ from vae_runtime.bundle import read_bundle
 OneLine = Callable[..., tuple[int, str]]
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_bundle_beside_the_checkpoint(
     checkpoint: Path, exported: Path, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ parser.parse_args()
 """
 
 
+@pytest.mark.slow
 def test_a_factory_with_weights(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     state = {

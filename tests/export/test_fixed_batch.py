@@ -30,6 +30,7 @@ def fixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("part", ["encoder", "decoder"])
+@pytest.mark.slow
 def test_every_size_in_the_graph_is_a_number(fixed: Path, part: str) -> None:
     model = onnx.load(fixed / f"{part}.batch3.onnx")
     graph = model.graph
@@ -98,6 +99,7 @@ def test_a_graph_of_another_batch_than_promised_is_refused(fixed: Path) -> None:
         manifest.write_text(text, "utf-8")
 
 
+@pytest.mark.slow
 def test_normalization_over_groups_has_fixed_shapes_too(tmp_path: Path) -> None:
     encoder, decoder = convolutional_vae(SHAPE, 3, group_norm, nearest)
     target = tmp_path / "x.vae"

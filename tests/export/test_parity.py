@@ -32,6 +32,7 @@ class InFloat32(nn.Module):
         return value
 
 
+@pytest.mark.slow
 def test_a_graph_that_differs_from_torch_is_never_written(tmp_path: Path) -> None:
     encoder, _ = dense_vae((1, 1, 2), 2)
     with pytest.raises(VAEError, match=r"image differs from torch by 0.49.*nothing was written"):
@@ -45,6 +46,7 @@ def test_a_graph_that_differs_from_torch_is_never_written(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_module_that_insists_on_float32_is_compared_in_float32(tmp_path: Path) -> None:
     encoder, decoder = dense_vae((1, 8, 8), 2)
     bundle = export_bundle(

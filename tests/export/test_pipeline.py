@@ -60,6 +60,7 @@ def test_every_variant_is_scored_with_its_own_graphs(
     assert changes["int8"] != 0
 
 
+@pytest.mark.slow
 def test_int8_stays_inside_the_budget_and_is_smaller(
     checkpoint: Path, quantized: tuple[Path, Bundle]
 ) -> None:

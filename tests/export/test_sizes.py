@@ -199,6 +199,7 @@ def test_networks_of_one_size_are_named(tmp_path: Path, make: type[nn.Module], r
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_int8_is_left_out_with_a_line(tmp_path: Path) -> None:
     findings: list[str] = []
     _export(Tiny(), tmp_path / "x.vae", findings)

@@ -39,6 +39,7 @@ def test_a_daemon_without_stdout_and_stderr_can_use_it(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").is_file()
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_one_clear_line(tmp_path: Path) -> None:
     sample = "sample -n 10000 --scale 16 --seed 0 -o a.png"
     command = f"ulimit -v 3000000; {sys.executable} -m vae_runtime {sample}"

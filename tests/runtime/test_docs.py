@@ -61,6 +61,7 @@ def test_a_python_snippet_runs(code: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_commands_run_in_their_order(folder: Path) -> None:
     for line in COMMANDS:
         program, *arguments = shlex.split(line)

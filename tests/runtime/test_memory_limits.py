@@ -87,6 +87,7 @@ def test_a_small_limit_means_one_thread_and_asking_for_more_still_counts(folder:
     assert "CPUExecutionProvider, 2 threads" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_folder_of_photographs_takes_the_memory_of_one_at_a_time(folder: Path) -> None:
     write_photographs(folder / "one", 1)
     write_photographs(folder / "many", PHOTOGRAPHS)

@@ -260,6 +260,7 @@ def test_a_grid_walks_any_two_axes_around_an_anchor(color: Digits) -> None:
         color.grid(3, quantiles=(0, 1))
 
 
+@pytest.mark.slow
 def test_memory_stops_growing(digits: Digits) -> None:
     """onnxruntime's arena keeps every high-water mark; chunks keep that mark low."""
     resident = Path("/proc/self/statm")

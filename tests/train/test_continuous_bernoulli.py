@@ -75,6 +75,7 @@ def test_trainer_and_runtime_agree() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_run_trains_with_it_and_its_decoder_gives_means(
     sample_folder: Path, tmp_path: Path
 ) -> None:

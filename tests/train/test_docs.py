@@ -37,6 +37,7 @@ def run(code: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_training_from_python_calls_back_after_each_epoch(tmp_path: Path) -> None:
     shown = run(TRAINING, tmp_path)
     assert re.fullmatch(r"(epoch \d: test ELBO -?\d+\.\d nats, \d+ s\n){2}", shown)
@@ -44,6 +45,7 @@ def test_training_from_python_calls_back_after_each_epoch(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("package", TRACES)
+@pytest.mark.slow
 def test_a_recipe_follows_the_training(package: str, tmp_path: Path) -> None:
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed")

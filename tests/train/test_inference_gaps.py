@@ -1,5 +1,6 @@
 """What the ELBO lacks of log p(x)."""
 
+import pytest
 import torch
 
 from vae_train.data import Dataset
@@ -14,6 +15,7 @@ def small_vae() -> VAE:
     return model.eval()
 
 
+@pytest.mark.slow
 def test_the_refined_elbo_lies_between_the_encoders_and_log_p(data: Dataset) -> None:
     model = small_vae()
     with torch.no_grad():
@@ -27,5 +29,6 @@ def test_the_refined_elbo_lies_between_the_encoders_and_log_p(data: Dataset) -> 
     assert refined.mean() < log_p.mean() + 0.05
 
 
+@pytest.mark.slow
 def test_the_share_without_data_is_a_share(data: Dataset) -> None:
     assert 0 <= low_density_share(small_vae(), data.test.images[:20]) < 1

@@ -21,14 +21,8 @@ def after(calls: int) -> Callable[[], bool]:
     return lambda: next(counter) >= calls
 
 
-@pytest.mark.parametrize(
-    "preset",
-    [
-        "default",
-        pytest.param("book", marks=pytest.mark.slow),
-        pytest.param("best", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["default", "book", "best"])
 def test_resuming_gives_the_bytes_of_an_uninterrupted_run(
     preset: str, data: Dataset, tmp_path: Path
 ) -> None:
@@ -128,6 +122,7 @@ def test_divergence_stops_with_the_step_and_the_rate_and_keeps_the_checkpoint(
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_checkpoint_holds_no_wall_clock_and_loads_with_weights_only(
     config: TrainConfig, data: Dataset, tmp_path: Path
 ) -> None:
@@ -226,6 +221,7 @@ def test_a_run_made_longer_goes_on_where_the_longer_schedule_stands(
         shorter.resume(path)
 
 
+@pytest.mark.slow
 def test_training_makes_the_folder_and_calls_back_after_each_epoch(
     config: TrainConfig, data: Dataset, tmp_path: Path
 ) -> None:

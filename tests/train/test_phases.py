@@ -103,6 +103,7 @@ def test_each_phase_changes_its_own_network_and_has_its_own_optimizer(
 
 
 @pytest.mark.usefixtures("small_grids")
+@pytest.mark.slow
 def test_an_epoch_of_the_decoder_raises_exact_log_p_of_x(exact: TrainConfig, data: Dataset) -> None:
     trainer = Trainer(replace(exact, epochs=3, decoder_epochs=6), data)
     images = data.train.images
@@ -120,6 +121,7 @@ def test_an_epoch_of_the_decoder_raises_exact_log_p_of_x(exact: TrainConfig, dat
 
 
 @pytest.mark.usefixtures("small_grids")
+@pytest.mark.slow
 def test_the_encoder_answers_from_its_cells_when_it_has_learned_them(
     exact: TrainConfig, data: Dataset, tmp_path: Path
 ) -> None:

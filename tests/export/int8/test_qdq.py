@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 import torch
 from onnx import numpy_helper
 from tests.export.toys import traced_decoder
@@ -143,6 +144,7 @@ def _silu_graph(keeps_product: bool = False) -> onnx.ModelProto:
     return export_graph(module, (16,), "z", ["image"], {"precision": "fp32"})
 
 
+@pytest.mark.slow
 def test_no_bits_are_spent_where_silu_gives_nothing() -> None:
     z = np.random.default_rng(0).standard_normal((256, 16)).astype(np.float32)
     for keeps_product, expected in ((False, -6), (True, None)):

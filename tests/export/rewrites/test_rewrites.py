@@ -27,6 +27,7 @@ from vae_train.model import build_vae
 
 @pytest.mark.parametrize("preset", ["default", "best"])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 64, 64)])
+@pytest.mark.slow
 def test_a_batch_may_be_split_anywhere(preset: str, shape: ImageShape) -> None:
     vae = build_vae(shape, 4, seed=0, networks=PRESETS[preset].networks).eval()
     plain = export_graph(vae.decoder, (4,), "z", ["image"], {}).SerializeToString()

@@ -29,6 +29,7 @@ def nearest(images: np.ndarray, originals: np.ndarray) -> np.ndarray:
     return numbers
 
 
+@pytest.mark.slow
 def test_photographs_are_most_like_digits_of_the_kind_that_they_show(
     test_images: np.ndarray, sample_folder: Path
 ) -> None:

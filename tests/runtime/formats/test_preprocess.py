@@ -69,6 +69,7 @@ def test_mnist_fit_centers_the_ink_and_scales_it_to_twenty_pixels() -> None:
     assert abs(columns.mean() - 14) <= 0.51
 
 
+@pytest.mark.slow
 def test_mnist_fit_reproduces_mnist(test_images: np.ndarray) -> None:
     correlations = []
     for digit in test_images[:100]:

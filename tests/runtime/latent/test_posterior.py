@@ -64,6 +64,7 @@ def mean_elbos(vae: vae_runtime.VAE, images: Float32, q: Gaussians) -> Float64:
     return result
 
 
+@pytest.mark.slow
 def test_real_images_gain_nats_and_none_loses_many(
     digits: vae_runtime.VAE, test_images: np.ndarray
 ) -> None:
@@ -90,6 +91,7 @@ def test_an_image_alone_has_the_latents_that_it_has_among_others(
         np.testing.assert_allclose(together[output], parts, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_threads_and_a_second_run_give_the_same_bytes(
     digits: vae_runtime.VAE, test_images: np.ndarray
 ) -> None:

@@ -29,6 +29,7 @@ def test_a_posterior_much_narrower_than_a_cell_is_found() -> None:
     np.testing.assert_allclose(log_p, model.log_p(images), atol=0.05)
 
 
+@pytest.mark.slow
 def test_a_uniform_grid_of_finer_cells_says_the_same_of_real_images(
     digits: vae_runtime.VAE, test_images: np.ndarray
 ) -> None:

@@ -23,7 +23,7 @@ from vae_export.rewrites.cleaning import (
 from vae_export.rewrites.editor import Editor
 from vae_export.rewrites.last_convolution import separate_last_convolution
 from vae_export.rewrites.phases import split_phases, stack_phases
-from vae_export.rewrites.products import multiply_before_gathering, multiply_pixels
+from vae_export.rewrites.products import multiply_pixels, transpose_few_outputs
 from vae_export.rewrites.transposed import block_last_upsampling, flip_stride_one
 from vae_export.rewrites.upsampling import transpose_upsampled_convolution
 
@@ -46,7 +46,7 @@ PRODUCT_PASSES: tuple[Pass, ...] = (
     *SIMPLIFYING_PASSES,
     transpose_upsampled_convolution,
     split_phases,
-    multiply_before_gathering,
+    transpose_few_outputs,
     multiply_pixels,
     merge_equal_nodes,
     cancel_transposes,

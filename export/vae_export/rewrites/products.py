@@ -25,11 +25,8 @@ from vae_export.rewrites.convolutions import (
     weight_of,
 )
 from vae_export.rewrites.editor import Editor
+from vae_export.rewrites.last_convolution import MAX_OUTPUT_CHANNELS
 from vae_runtime.arrays import Float32
-
-# A product's columns are computed so many at once; fewer outputs than that are computed for all
-# taps together.
-PRODUCT_COLUMNS = 16
 
 
 def multiply_pixels(editor: Editor) -> bool:
@@ -105,67 +102,49 @@ def _multiply(editor: Editor, node: onnx.NodeProto, pixels: Pixels) -> None:
 
 def _has_a_product_for_each_pixel(editor: Editor, node: onnx.NodeProto) -> bool:
     weight = _weight(editor, node)
-    return weight is not None and not _has_few_outputs(weight)
+    return weight is not None and not _has_few_outputs(node, weight)
 
 
-def _has_few_outputs(weight: Float32) -> bool:
-    """Whether all taps together have fewer outputs than a product computes at once."""
-    out, _, kernel_height, kernel_width = weight.shape
-    taps = kernel_height * kernel_width
-    return bool(taps > 1 and taps * out <= PRODUCT_COLUMNS)
+def _has_few_outputs(node: onnx.NodeProto, weight: Float32) -> bool:
+    """Whether the products of all taps are fewer than the numbers of the windows by far.
+
+    The pads are those that a transposed convolution can have.
+    """
+    out, _, *kernel = weight.shape
+    if max(kernel) == 1 or out > MAX_OUTPUT_CHANNELS:
+        return False
+    return bool((_reach(weight) >= pads_of(node)).all())
 
 
-def multiply_before_gathering(editor: Editor) -> bool:
-    """Conv of few outputs = the sum over taps of what each pixel gives to each tap, moved by it.
+def transpose_few_outputs(editor: Editor) -> bool:
+    """Conv of few outputs = ConvTranspose with the flipped kernel (see `flip_stride_one`).
 
-    y[i, j] = Σ over taps (a, b) of (x · w[a, b])[i + a, j + b]: one product gives the planes of all
-    taps, and only these are moved, not the pixels with all of their channels.
+    onnxruntime multiplies each pixel with all taps at once, and adds these few products up where
+    they belong; for the convolution it would gather windows of all channels.
     """
     for node in editor.of_type("Conv"):
         weight = _weight(editor, node)
-        if weight is None or not _has_few_outputs(weight):
+        if weight is None or not _has_few_outputs(node, weight):
             continue
-        out, channels, kernel_height, kernel_width = weight.shape
-        bias = bias_of(editor, node, out)
+        bias = bias_of(editor, node, len(weight))
         assert bias is not None
-        taps = list(product(range(kernel_height), range(kernel_width)))
-        input_sides = editor.shapes[node.input[0]][2:]
-        source = editor.add("Transpose", [node.input[0]], perm=TO_CHANNELS_LAST)
-        columns = weight.transpose(1, 2, 3, 0).reshape(channels, -1)
-        rows = _product(editor, source, columns, None, None)
-        shape = editor.add_constant(np.array([-1, *input_sides, len(taps) * out]))
-        planes = editor.add("Reshape", [rows, shape])
-        planes = editor.add("Transpose", [planes], perm=TO_CHANNELS_FIRST)
-        sides = _output_sides(editor, node, weight)
-        total = _sum_of_moved(editor, planes, taps, out, pads_of(node), sides)
-        offsets = editor.add_constant(bias.reshape(out, 1, 1))
+        flipped = np.ascontiguousarray(weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
+        constants = [editor.add_constant(flipped), editor.add_constant(bias)]
         editor.remove(node)
-        editor.add("Add", [total, offsets], node.output[0])
+        editor.add(
+            "ConvTranspose",
+            [node.input[0], *constants],
+            node.output[0],
+            pads=(_reach(weight) - pads_of(node)).tolist(),
+        )
         return True
     return False
 
 
-def _sum_of_moved(
-    editor: Editor,
-    planes: str,
-    taps: list[tuple[int, int]],
-    out: int,
-    pads: list[int],
-    sides: tuple[int, int],
-) -> str:
-    """Planes (N, taps · out, H, W), each moved to where its tap is read: their sum over taps, (N,
-    out, *sides).
-    """
-    top, left, bottom, right = pads
-    around = editor.add_constant(np.array([0, 0, top, left, 0, 0, bottom, right]))
-    padded = editor.add("Pad", [planes, around])
-    axes = editor.add_constant(np.array([1, 2, 3]))
-    moved = []
-    for number, (y, x) in enumerate(taps):
-        starts = editor.add_constant(np.array([number * out, y, x]))
-        ends = editor.add_constant(np.array([(number + 1) * out, y + sides[0], x + sides[1]]))
-        moved.append(editor.add("Slice", [padded, starts, ends, axes]))
-    return editor.add("Sum", moved)
+def _reach(weight: Float32) -> NDArray[np.int64]:
+    """How far a kernel reaches beyond one of its corners: above, left, below, right."""
+    height, width = weight.shape[2:]
+    return np.array([height, width, height, width]) - 1
 
 
 def _weight(editor: Editor, node: onnx.NodeProto) -> Float32 | None:
@@ -188,16 +167,14 @@ def _product(
     editor: Editor,
     pixels: str,
     columns: Float32,
-    bias: Float32 | None,
+    bias: Float32,
     activation: onnx.NodeProto | None,
 ) -> str:
     """Pixels (N, H, W, K) times columns (K, out), plus bias, activated: (N · H · W, out)."""
     rows_shape = editor.add_constant(np.array([-1, len(columns)]))
     rows = editor.add("Reshape", [pixels, rows_shape])
-    inputs = [rows, editor.add_constant(columns.astype(np.float32))]
-    if bias is not None:
-        inputs.append(editor.add_constant(bias))
-    result = editor.add("Gemm", inputs)
+    constants = [editor.add_constant(columns.astype(np.float32)), editor.add_constant(bias)]
+    result = editor.add("Gemm", [rows, *constants])
     if activation is None:
         return result
     return editor.add_like(activation, result)

@@ -82,7 +82,7 @@ def measure(model: ZooModel, *, int8: bool) -> tuple[str, list[float], list[floa
         fp32 = gains((path / taken.decoder.file).read_bytes(), plain, z)
         quantized = []
         for variant in variants:
-            if variant.precision == "int8" and "int8" in variant.decoder.file:
+            if variant.name == "int8" and "int8" in variant.decoder.file:
                 quantized = gains((path / variant.decoder.file).read_bytes(), plain, z)
     return taken.name, fp32, quantized
 

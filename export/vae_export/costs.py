@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from vae_export.rewrites.operators import BYTE_MOVERS, QUANTIZABLE
 from vae_runtime.engine.conditions import (
+    ARM64,
     BLOCKED_LAYOUTS,
     INTEGER_DOT_PRODUCTS,
     PLAIN_LAYOUTS,
@@ -105,6 +106,8 @@ RATES: dict[Condition, Rates] = {
 }
 # An x86-64 with VNNI; not measured, but what the int8 graphs of an earlier table came to.
 RATES[INTEGER_DOT_PRODUCTS] = replace(RATES[BLOCKED_LAYOUTS], int8=2.5)
+# Of signed bytes, per instruction of a Cortex-A76, windows and rounding included.
+RATES[ARM64] = replace(RATES[PLAIN_LAYOUTS], int8=2.4)
 
 # Of what a graph computes, by operator; others count as arithmetic on their largest tensor.
 FREE = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Shape", "Constant"})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -37,6 +37,9 @@ from vae_runtime.bundle.packing import write_zip
 from vae_runtime.bundle.records import ANY_PROVIDER
 from vae_runtime.errors import VAEError
 from vae_runtime.formats.files import atomic_file, atomic_folder, replacing_folder
+
+if TYPE_CHECKING:
+    from vae_export.int8.target import Target
 
 # Images and latents that the proof runs through torch and each graph.
 PROBE_COUNT = parity.MAX_BATCH
@@ -100,12 +103,7 @@ def write_bundle(
         write_check(folder, source, probes.images[:CHECK_COUNT], probes.z[-CHECK_COUNT:])
         bundle = _measured(source, folder, _describe(source, variants))
         if "int8" in options.precisions:
-            try:
-                bundle = _with_int8(source, folder, bundle, options.int8_budget)
-            except Int8UnavailableError as error:
-                if options.strict:
-                    raise
-                on_finding(f"warning: {error}; the bundle has fp32 alone")
+            bundle = _with_int8(source, folder, bundle, options, on_finding)
             _remove_unlisted(folder, bundle)
         write_manifest(folder, bundle)
         if options.with_card:
@@ -229,8 +227,35 @@ def _write_fixed(
     return [write_fixed_batch(source, folder, options.batch, notes, expected, options.tolerance)]
 
 
-def _with_int8(source: ExportSource, folder: Path, bundle: Bundle, budget: float | None) -> Bundle:
+def _with_int8(
+    source: ExportSource,
+    folder: Path,
+    bundle: Bundle,
+    options: WriteOptions,
+    on_finding: Callable[[str], object],
+) -> Bundle:
+    """The bundle with int8 for x86-64 and for ARM, or as much of it as can be had."""
     # onnxruntime's quantization tools take a second to import.
+    from vae_export.int8.target import ANY_CPU, ARM_CPU
+
+    add = partial(_with_int8_for, source, folder, options.int8_budget)
+    try:
+        bundle = add(bundle, ANY_CPU)
+    except Int8UnavailableError as error:
+        if options.strict:
+            raise
+        on_finding(f"warning: {error}; the bundle has fp32 alone")
+        return bundle
+    try:
+        return add(bundle, ARM_CPU)
+    except Int8UnavailableError as error:
+        on_finding(f"warning: for 64-bit ARM, {error}; there it is {ANY_CPU.name} as elsewhere")
+        return bundle
+
+
+def _with_int8_for(
+    source: ExportSource, folder: Path, budget: float | None, bundle: Bundle, target: Target
+) -> Bundle:
     from vae_export.int8.attempts import add_int8
 
     if source.dynamic_size:
@@ -246,6 +271,7 @@ def _with_int8(source: ExportSource, folder: Path, bundle: Bundle, budget: float
         source.calibration_images,
         budget,
         measure=partial(_measured, source, folder),
+        target=target,
     )
 
 

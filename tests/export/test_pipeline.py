@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import vae_runtime
 from vae_export import export_bundle, export_checkpoint
 from vae_runtime.bundle import Bundle
+from vae_runtime.engine.providers import CPU
 from vae_runtime.errors import VAEError
 from vae_train.checkpoint import load_checkpoint
 
@@ -80,6 +81,19 @@ def test_int8_stays_inside_the_budget_and_is_smaller(
         model = onnx.load(target / file.file)
         onnx.checker.check_model(model, full_check=True)
         assert {p.key: p.value for p in model.metadata_props}["precision"] == "int8"
+
+
+def test_arm_has_int8_of_its_own(quantized: tuple[Path, Bundle]) -> None:
+    target, bundle = quantized
+    arm = bundle.variant("int8", CPU, frozenset({"plain_layouts", "arm64"}))
+    assert (arm.name, arm.requires) == ("int8-arm", ("arm64",))
+    assert arm.elbo_change is not None
+    assert arm.elbo_change >= -0.3
+    assert set(arm.gains) == {"integer_dot_products"}
+    # WebAssembly has plain layouts too, and no kernels for signed bytes.
+    assert bundle.variant("int8", CPU, frozenset({"plain_layouts"})).name == "int8"
+    operators = [node.op_type for node in onnx.load(target / arm.decoder.file).graph.node]
+    assert "DepthToSpace" not in operators
 
 
 def test_a_decoder_without_sigmoid_is_refused(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ export async function importedOrt(): Promise<Ort> {
 /* onnxruntime keeps channels in blocks on x86-64 alone, and not in WebAssembly. */
 export function placeOf(ort: Ort): Place {
   if (!ort.env.versions?.node) return { backend: "wasm", conditions: ["plain_layouts"] };
-  const isBlocked = process.arch === "x64";
-  return { backend: "cpu", conditions: [isBlocked ? "blocked_layouts" : "plain_layouts"] };
+  const conditions = [process.arch === "x64" ? "blocked_layouts" : "plain_layouts"];
+  if (process.arch === "arm64") conditions.push("arm64");
+  return { backend: "cpu", conditions };
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,10 @@ from vae_export.int8 import Int8UnavailableError
 from vae_export.int8.bias_correction import correct_bias
 from vae_export.int8.judge import Judge, draw_posterior
 from vae_export.int8.search import SearchResult, quantize_within_budget
-from vae_export.int8.worth import Gains, common_gains, int8_gains
-from vae_export.rewrites import INT8_PASSES, rewrite_for_cpu
+from vae_export.int8.signed import with_signed_bytes
+from vae_export.int8.target import ANY_CPU, Target
+from vae_export.int8.worth import Gains, common_gains
+from vae_export.rewrites import rewrite_for_cpu
 from vae_runtime.arrays import Float32, Int64
 from vae_runtime.bundle import Likelihood, Variant
 from vae_runtime.engine.conditions import INTEGER_DOT_PRODUCTS
@@ -31,9 +33,6 @@ CALIBRATION_IMAGES = 512
 # decodes the judging ones hundreds of times.
 CALIBRATION_NUMBERS = 512 * 1024
 MIN_CALIBRATION_IMAGES = 64
-
-# An int8 graph and an fp32 one -> what the first gains, see `int8_gains`.
-Compare = Callable[[bytes, bytes], Gains]
 
 
 @dataclass(frozen=True)
@@ -84,13 +83,13 @@ def write_int8_variant(
     images: Float32,
     likelihood: Likelihood,
     attempt: Attempt,
-    compare: Compare = int8_gains,
+    target: Target = ANY_CPU,
 ) -> Variant:
-    """Write encoder.int8.onnx and decoder.int8.onnx, calibrated on images (N, C, H, W) in [0, 1].
+    """Write encoder.int8.onnx and decoder.int8.onnx, or what the `target` calls its variant.
 
-    The graphs of the `portable` variant are quantized; a part of which no layer can be, or that
-    isn't faster so, stays as it is in `fp32`, the faster variant on a CPU. Raises
-    Int8UnavailableError when that is so of both.
+    They are calibrated on images (N, C, H, W) in [0, 1]. The graphs of the `portable` variant are
+    quantized; a part of which no layer can be, or that isn't faster so, stays as it is in `fp32`,
+    the faster variant on a CPU. Raises Int8UnavailableError when that is so of both.
     """
     encoder = (folder / portable.encoder.file).read_bytes()
     decoder = (folder / portable.decoder.file).read_bytes()
@@ -99,29 +98,32 @@ def write_int8_variant(
     judge = Judge(encoder, decoder, attempt.judging(images), likelihood)
 
     encoder_part = _quantize_encoder(encoder, calibrating, judge, attempt.budget / 2)
-    encoder_part = _compared(encoder_part, (folder / fp32.encoder.file).read_bytes(), compare)
+    encoder_part = _finished(encoder_part, (folder / fp32.encoder.file).read_bytes(), target)
     spent = max(0.0, encoder_part.result.cost) if encoder_part.is_faster else 0.0
     z = draw_posterior(encoder, calibrating).z[0].astype(np.float32)
-    decoder_part = _quantize_decoder(decoder, z, judge, attempt.budget - spent)
-    decoder_part = _compared(decoder_part, (folder / fp32.decoder.file).read_bytes(), compare)
+    decoder_part = _quantize_decoder(decoder, z, judge, attempt.budget - spent, target)
+    decoder_part = _finished(decoder_part, (folder / fp32.decoder.file).read_bytes(), target)
     parts = {"encoder": encoder_part, "decoder": decoder_part}
     _require_any(parts)
-    return _written(parts, fp32, folder)
+    return _written(parts, fp32, folder, target)
 
 
-def _written(parts: Mapping[str, QuantizedPart], fp32: Variant, folder: Path) -> Variant:
+def _written(
+    parts: Mapping[str, QuantizedPart], fp32: Variant, folder: Path, target: Target
+) -> Variant:
     """Write the int8 graphs; the parts without one are those of `fp32`."""
     files = {"encoder": fp32.encoder, "decoder": fp32.decoder}
     reports = dict(fp32.parity)
     for name, part in parts.items():
         if part.int8 is not None:
-            files[name] = write_graph(folder, f"{name}.int8.onnx", part.int8)
+            files[name] = write_graph(folder, f"{name}.{target.name}.onnx", part.int8)
             reports[name] = _report(part.fp32, part.int8, part.inputs)
     # A decoder of its own has none of the conditions of the one that it replaces.
-    requires = () if parts["decoder"].int8 is not None else fp32.requires
+    is_bound = not target.requires and parts["decoder"].int8 is None
+    requires = fp32.requires if is_bound else target.requires
     return replace(
         fp32,
-        name="int8",
+        name=target.name,
         precision="int8",
         providers=(CPU,),
         encoder=files["encoder"],
@@ -150,10 +152,12 @@ def _quantize_encoder(
     return QuantizedPart(encoder, result, images)
 
 
-def _quantize_decoder(decoder: bytes, z: Float32, judge: Judge, budget: float) -> QuantizedPart:
+def _quantize_decoder(
+    decoder: bytes, z: Float32, judge: Judge, budget: float, target: Target
+) -> QuantizedPart:
     (decoded,) = ort.run(decoder, z)
     result = quantize_within_budget(
-        rewrite_for_cpu(decoder, INT8_PASSES) or decoder,
+        rewrite_for_cpu(decoder, target.passes) or decoder,
         z,
         judge.decoder_cost,
         budget,
@@ -162,11 +166,15 @@ def _quantize_decoder(decoder: bytes, z: Float32, judge: Judge, budget: float) -
     return QuantizedPart(decoder, result, z)
 
 
-def _compared(part: QuantizedPart, fastest_fp32: bytes, compare: Compare) -> QuantizedPart:
+def _finished(part: QuantizedPart, fastest_fp32: bytes, target: Target) -> QuantizedPart:
+    """With the bytes that the target multiplies, and what they gain."""
     int8 = part.result.model_bytes
     if int8 is None:
         return part
-    return replace(part, gains=compare(int8, fastest_fp32))
+    if target.signed:
+        int8 = with_signed_bytes(int8)
+    result = replace(part.result, model_bytes=int8)
+    return replace(part, result=result, gains=target.compare(int8, fastest_fp32))
 
 
 def _require_any(parts: Mapping[str, QuantizedPart]) -> None:

@@ -25,7 +25,8 @@ from vae_export.rewrites.editor import Editor
 from vae_export.rewrites.folding import fold_crop, fold_pad
 from vae_export.rewrites.last_convolution import block_last_convolution, separate_last_convolution
 from vae_export.rewrites.normalization import reshape_to_known_shapes, scale_and_shift_at_once
-from vae_export.rewrites.phases import split_phases
+from vae_export.rewrites.phases import pair_phases, split_phases
+from vae_export.rewrites.strided import stride_last_convolution
 from vae_export.rewrites.transposed import block_last_upsampling, flip_stride_one
 from vae_export.rewrites.upsampling import (
     convolve_before_upsampling,
@@ -65,6 +66,16 @@ INT8_PASSES: tuple[Pass, ...] = (
     # Where the phases have odd sides, which the pass above leaves alone.
     separate_last_convolution,
     block_last_upsampling,
+    split_phases,
+)
+# For int8 on ARM.
+INT8_ARM_PASSES: tuple[Pass, ...] = (
+    *SIMPLIFYING_PASSES,
+    transpose_upsampled_convolution,
+    stride_last_convolution,
+    block_last_upsampling,
+    # Each takes what the one before leaves.
+    pair_phases,
     split_phases,
 )
 

@@ -6,11 +6,13 @@ import platform
 from collections.abc import Set
 from typing import Literal
 
-Condition = Literal["blocked_layouts", "plain_layouts", "integer_dot_products", "by_name"]
+Condition = Literal["blocked_layouts", "plain_layouts", "arm64", "integer_dot_products", "by_name"]
 
 # onnxruntime keeps channels in blocks of 8 or 16 for its convolutions on x86-64, nowhere else.
 BLOCKED_LAYOUTS: Condition = "blocked_layouts"
 PLAIN_LAYOUTS: Condition = "plain_layouts"
+# Where onnxruntime multiplies signed bytes faster than unsigned ones.
+ARM64: Condition = "arm64"
 # A CPU that computes several products of bytes at once; without them int8 gains less.
 INTEGER_DOT_PRODUCTS: Condition = "integer_dot_products"
 # Linux's names for them: x86 with AVX-512 or AVX, ARM.
@@ -20,6 +22,7 @@ MEASURED_SET = "avx2"
 # Holds nowhere: such a variant runs where it is asked for by its name.
 BY_NAME: Condition = "by_name"
 X86_64 = {"x86_64", "amd64"}
+ARM64_MACHINES = {"aarch64", "arm64"}
 
 
 def has_blocked_layouts() -> bool:
@@ -29,7 +32,10 @@ def has_blocked_layouts() -> bool:
 
 def conditions_here() -> frozenset[str]:
     """The conditions that hold on this machine."""
-    return frozenset({BLOCKED_LAYOUTS if has_blocked_layouts() else PLAIN_LAYOUTS})
+    conditions = {BLOCKED_LAYOUTS if has_blocked_layouts() else PLAIN_LAYOUTS}
+    if platform.machine().lower() in ARM64_MACHINES:
+        conditions.add(ARM64)
+    return frozenset(conditions)
 
 
 def int8_condition(flags: Set[str]) -> Condition | None:

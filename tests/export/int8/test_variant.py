@@ -12,9 +12,9 @@ from torch import nn
 from vae_export import export_bundle
 from vae_export.int8 import Int8UnavailableError
 from vae_export.int8.attempts import add_int8
+from vae_export.int8.target import ANY_CPU, Compare
 from vae_export.int8.variant import (
     Attempt,
-    Compare,
     calibration_count,
     spread_out,
     write_int8_variant,
@@ -26,6 +26,7 @@ from vae_runtime.engine.conditions import INTEGER_DOT_PRODUCTS
 from vae_runtime.errors import VAEError
 
 FASTER: Gains = {INTEGER_DOT_PRODUCTS: 2.0}
+ALWAYS_FASTER = replace(ANY_CPU, compare=lambda *_: FASTER)
 
 
 def test_a_decoder_without_int8_layers_stays_the_faster_of_the_fp32_ones(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_a_decoder_without_int8_layers_stays_the_faster_of_the_fp32_ones(tmp_pat
         images,
         bundle.likelihood,
         Attempt(0.24),
-        compare=lambda *_: FASTER,
+        target=ALWAYS_FASTER,
     )
     assert (int8.encoder.file, int8.decoder.file) == ("encoder.int8.onnx", "decoder.cpu.onnx")
 
@@ -105,7 +106,7 @@ def test_a_part_that_is_slower_in_int8_stays_in_fp32(
             images,
             dense_bundle.likelihood,
             Attempt(50),
-            compare,
+            replace(ANY_CPU, compare=compare),
         )
 
     only_encoder = write(lambda int8, _: FASTER if b"z_log_var" in int8 else {})
@@ -129,14 +130,28 @@ def test_what_loses_too_much_on_held_out_images_is_tried_again_more_carefully(
         return replace(bundle, variants=(*bundle.variants[:-1], int8))
 
     folder = tmp_path / "b.vae"
-    bundle = add_int8(dense_bundle, folder, images, 50, measure, compare=lambda *_: FASTER)
+    bundle = add_int8(
+        dense_bundle,
+        folder,
+        images,
+        50,
+        measure,
+        target=ALWAYS_FASTER,
+    )
     assert bundle.variants[-1].elbo_change == -20
     assert bundle.variants[-1].elbo_budget == 50
     assert len(tried) == 2
     # Other images calibrated.
     assert tried[0].decoder.sha256 != tried[1].decoder.sha256
     with pytest.raises(Int8UnavailableError, match="loses 60.00 nats .* more than the 50 allowed"):
-        add_int8(dense_bundle, folder, images, 50, measure, compare=lambda *_: FASTER)
+        add_int8(
+            dense_bundle,
+            folder,
+            images,
+            50,
+            measure,
+            target=ALWAYS_FASTER,
+        )
 
 
 def test_of_larger_images_fewer_calibrate() -> None:

@@ -15,7 +15,7 @@ from tests.export.rewrites.layers import (
 )
 
 from vae_export.rewrites import Pass, rewrite
-from vae_export.rewrites.phases import split_phases, stack_phases
+from vae_export.rewrites.phases import pair_phases, split_phases, stack_phases
 
 
 @QUICK
@@ -26,7 +26,7 @@ from vae_export.rewrites.phases import split_phases, stack_phases
     height=st.integers(1, 7),
     width=st.integers(1, 7),
     activation=st.sampled_from(["Relu", "Sigmoid", "LeakyRelu", None]),
-    split=st.sampled_from([split_phases, stack_phases]),
+    split=st.sampled_from([split_phases, stack_phases, pair_phases]),
     seed=st.integers(0, 99),
 )
 def test_transposed_convolutions_become_phases(

@@ -6,17 +6,16 @@ whatever else the machine does. They say nothing of memory, caches and clock rat
 
 from __future__ import annotations
 
-import re
+import tempfile
+from itertools import product
 from pathlib import Path
 
 import click
 
-from benchmarks.instructions.emulator import CPUS, DEFAULT_FOLDER, Emulator, emulator_in
+from benchmarks.instructions.counts import instructions, write_empty_graph
+from benchmarks.instructions.emulator import CPUS, DEFAULT_FOLDER, emulator_in
 from benchmarks.tables import header, row
 from vae_runtime.console import CONTEXT_SETTINGS
-
-GUEST = Path(__file__).with_name("guest.py")
-MARK = re.compile(r"^mark (\d+) (\d+)$", re.M)
 
 
 @click.command(context_settings=CONTEXT_SETTINGS)
@@ -27,28 +26,23 @@ MARK = re.compile(r"^mark (\d+) (\d+)$", re.M)
 def main(bundle: Path, cpus: tuple[str, ...], batches: tuple[int, ...], folder: Path) -> None:
     """Count the instructions of every graph of BUNDLE, a folder, on emulated CPUs.
 
-    The emulator is downloaded by apt and pip where it isn't there yet.
+    The last row is a graph of no node: what calling onnxruntime from Python takes, which is in the
+    other rows too. The emulator is downloaded by apt and pip where it isn't there yet.
     """
     emulator = emulator_in(folder)
     columns = [f"{cpu}, batch {batch}" for cpu in cpus for batch in batches]
     click.echo("Thousands of instructions per image, one thread\n")
     click.echo(header(["graph", *columns]))
-    for graph in sorted(bundle.glob("*.onnx")):
+    with tempfile.TemporaryDirectory() as temporary:
+        graphs = [*sorted(bundle.glob("*.onnx")), write_empty_graph(Path(temporary) / "no graph")]
+        calls = list(product(graphs, batches))
+        counts = [instructions(emulator, cpu, calls) for cpu in cpus]
+    for i, graph in enumerate(graphs):
         cells = [graph.name]
-        for cpu in cpus:
-            for batch in batches:
-                cells.append(f"{instructions(emulator, cpu, graph, batch) / 1e3:,.0f}")
+        for by_call in counts:
+            mine = by_call[len(batches) * i : len(batches) * (i + 1)]
+            cells += [f"{count / 1e3:,.0f}" for count in mine]
         click.echo(row(cells))
-
-
-def instructions(emulator: Emulator, cpu: str, graph: Path, batch: int) -> float:
-    """Of a call, for each image: the fewest of several calls, since the first ones allocate."""
-    done = emulator.python(cpu, GUEST, graph, str(batch), counted=True)
-    counts = [int(count) for _, count in MARK.findall(done.stderr)]
-    if done.returncode or not counts:
-        raise click.ClickException(f"{graph} doesn't run on {cpu}: {done.stderr.strip()}")
-    calls = [end - start for start, end in zip(counts[::2], counts[1::2], strict=True)]
-    return min(calls) / batch
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""What runs on the emulated CPU: one graph, called a few times between marks of the counter.
+"""What runs on the emulated CPU: graphs, each called a few times between marks of the counter.
 
-    python guest.py GRAPH BATCH
+    python guest.py [--as-is] GRAPH@BATCH ...
 
-Imports numpy and onnxruntime alone, so that it runs wherever the runtime does.
+As it is a graph isn't optimized any further. Imports numpy and onnxruntime alone, so that it runs
+wherever the runtime does.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import onnxruntime
 
 CALLS = 5
 FIRST_MARK = 7000
+AS_IS = "--as-is"
 
 
 def mark(number: int) -> None:
@@ -25,8 +27,9 @@ def mark(number: int) -> None:
         os.sched_get_priority_max(FIRST_MARK + number)
 
 
-def main(graph: str, batch: int) -> None:
+def call(graph: str, batch: int, level: onnxruntime.GraphOptimizationLevel) -> None:
     options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = level
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -34,11 +37,21 @@ def main(graph: str, batch: int) -> None:
     inputs = {}
     for entry in session.get_inputs():
         inputs[entry.name] = rng.random((batch, *entry.shape[1:]), np.float32)
-    for call in range(CALLS):
-        mark(2 * call)
+    for number in range(CALLS):
+        mark(2 * number)
         session.run(None, inputs)
-        mark(2 * call + 1)
+        mark(2 * number + 1)
+
+
+def main(calls: list[str]) -> None:
+    level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    if calls[0] == AS_IS:
+        level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        calls = calls[1:]
+    for described in calls:
+        graph, _, batch = described.rpartition("@")
+        call(graph, int(batch), level)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1:])

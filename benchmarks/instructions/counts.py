@@ -1,0 +1,52 @@
+"""Instructions that calls of graphs execute on an emulated CPU."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import onnx
+from onnx import TensorProto, helper
+
+from benchmarks.instructions.emulator import Emulator
+from benchmarks.instructions.guest import AS_IS, CALLS
+
+GUEST = Path(__file__).with_name("guest.py")
+MARK = re.compile(r"^mark \d+ (\d+)$", re.M)
+
+# A graph and the images of one call.
+Calls = Sequence[tuple[Path, int]]
+
+
+def instructions(emulator: Emulator, cpu: str, calls: Calls, *, as_is: bool = False) -> list[float]:
+    """Of each call, for each image: the fewest of several, since the first ones allocate.
+
+    All run in one process; as they are, graphs aren't optimized any further.
+    """
+    described = [f"{graph}@{batch}" for graph, batch in calls]
+    options = [AS_IS] if as_is else []
+    done = emulator.python(cpu, GUEST, *options, *described, counted=True)
+    counts = [int(count) for count in MARK.findall(done.stderr)]
+    if done.returncode or len(counts) != 2 * CALLS * len(calls):
+        reason = (done.stderr.strip() or "no marks").splitlines()[-1]
+        raise click.ClickException(f"{', '.join(described)} don't run on {cpu}: {reason}")
+    results = []
+    for i, (_, batch) in enumerate(calls):
+        marks = counts[2 * CALLS * i : 2 * CALLS * (i + 1)]
+        spent = [end - start for start, end in zip(marks[::2], marks[1::2], strict=True)]
+        results.append(min(spent) / batch)
+    return results
+
+
+def write_empty_graph(path: Path) -> Path:
+    """A graph that computes nothing: what it takes is the call of onnxruntime from Python."""
+    shape: list[str | int | None] = ["batch", 2]
+    inputs = [helper.make_tensor_value_info("z", TensorProto.FLOAT, shape)]
+    outputs = [helper.make_tensor_value_info("same", TensorProto.FLOAT, shape)]
+    nodes = [helper.make_node("Identity", ["z"], ["same"])]
+    graph = helper.make_graph(nodes, "empty", inputs, outputs)
+    opset = helper.make_opsetid("", 18)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
+    return path

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import vae_runtime
 from vae_export import export_bundle, export_checkpoint
 from vae_runtime.bundle import Bundle
+from vae_runtime.check import INT8_SLACK
 from vae_runtime.engine.providers import CPU
 from vae_runtime.errors import VAEError
 from vae_train.checkpoint import load_checkpoint
@@ -81,6 +82,20 @@ def test_int8_stays_inside_the_budget_and_is_smaller(
         model = onnx.load(target / file.file)
         onnx.checker.check_model(model, full_check=True)
         assert {p.key: p.value for p in model.metadata_props}["precision"] == "int8"
+
+
+def test_what_int8_is_off_by_is_known_for_unlikely_latents_too(
+    quantized: tuple[Path, Bundle],
+) -> None:
+    target, bundle = quantized
+    z = np.random.default_rng(1).uniform(-4, 4, (100, 2))
+    with vae_runtime.load(target, provider="cpu") as vae:
+        expected = vae.decode(z)
+    for name in ("int8", "int8-arm"):
+        report = bundle.variant_named(name).parity["decoder"]
+        with vae_runtime.VAE(target, "cpu", variant=name) as vae:
+            assert np.abs(vae.decode(z) - expected).max() <= INT8_SLACK * report["largest"]
+            vae.check()
 
 
 def test_arm_has_int8_of_its_own(quantized: tuple[Path, Bundle]) -> None:

@@ -55,7 +55,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class QuantizedPart:
-    """The encoder or the decoder: its fp32 graph, the search's result, what calibrated it.
+    """The encoder or the decoder: its fp32 graph, the search's result, inputs that compare both.
 
     `gains` are those of the result over the fastest fp32 graph.
     """
@@ -163,7 +163,10 @@ def _quantize_decoder(
         budget,
         partial(correct_bias, z=z, images=decoded),
     )
-    return QuantizedPart(decoder, result, z)
+    # What `VAE.check` decodes lies as far out.
+    reach = parity.LATENT_REACH
+    far = np.random.default_rng(0).uniform(-reach, reach, z.shape).astype(np.float32)
+    return QuantizedPart(decoder, result, np.concatenate([z, far]))
 
 
 def _finished(part: QuantizedPart, fastest_fp32: bytes, target: Target) -> QuantizedPart:

@@ -22,8 +22,20 @@ from vae_runtime.console import CONTEXT_SETTINGS
 @click.argument("bundle", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--cpu", "cpus", multiple=True, default=CPUS, show_default=True)
 @click.option("--batch", "batches", type=int, multiple=True, default=(1, 16), show_default=True)
+@click.option(
+    "--plain",
+    "checkpoint",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A checkpoint of vae-train: what torch.onnx.export makes of it is counted too.",
+)
 @click.option("--emulator", "folder", type=Path, default=DEFAULT_FOLDER, show_default=True)
-def main(bundle: Path, cpus: tuple[str, ...], batches: tuple[int, ...], folder: Path) -> None:
+def main(
+    bundle: Path,
+    cpus: tuple[str, ...],
+    batches: tuple[int, ...],
+    checkpoint: Path | None,
+    folder: Path,
+) -> None:
     """Count the instructions of every graph of BUNDLE, a folder, on emulated CPUs.
 
     The last row is a graph of no node: what calling onnxruntime from Python takes, which is in the
@@ -34,7 +46,10 @@ def main(bundle: Path, cpus: tuple[str, ...], batches: tuple[int, ...], folder: 
     click.echo("Thousands of instructions per image, one thread\n")
     click.echo(header(["graph", *columns]))
     with tempfile.TemporaryDirectory() as temporary:
-        graphs = [*sorted(bundle.glob("*.onnx")), write_empty_graph(Path(temporary) / "no graph")]
+        graphs = sorted(bundle.glob("*.onnx"))
+        if checkpoint is not None:
+            graphs += _plain_graphs(checkpoint, Path(temporary))
+        graphs.append(write_empty_graph(Path(temporary) / "no graph"))
         calls = list(product(graphs, batches))
         counts = [instructions(emulator, cpu, calls) for cpu in cpus]
     for i, graph in enumerate(graphs):
@@ -43,6 +58,23 @@ def main(bundle: Path, cpus: tuple[str, ...], batches: tuple[int, ...], folder: 
             mine = by_call[len(batches) * i : len(batches) * (i + 1)]
             cells += [f"{count / 1e3:,.0f}" for count in mine]
         click.echo(row(cells))
+
+
+def _plain_graphs(checkpoint: Path, folder: Path) -> list[Path]:
+    # torch takes seconds to import.
+    import torch
+
+    from benchmarks.plain import plain_graph
+    from vae_export.api import source_of_checkpoint
+
+    source = source_of_checkpoint(checkpoint)
+    encoder = plain_graph(source.encoder, torch.zeros(2, *source.image_shape))
+    decoder = plain_graph(source.decoder, torch.zeros(2, source.latent_dim))
+    paths = []
+    for name, model_bytes in (("plain encoder", encoder), ("plain decoder", decoder)):
+        paths.append(folder / name)
+        paths[-1].write_bytes(model_bytes)
+    return paths
 
 
 if __name__ == "__main__":

@@ -15,6 +15,15 @@ from benchmarks.instructions.counts import instructions
 from benchmarks.instructions.emulator import CPUS, Emulator, emulator_in
 from PIL import Image
 
+from vae_export import ort
+from vae_export.graphs import export_graph
+from vae_export.int8.qdq import CalibratedModel
+from vae_export.int8.search import layers_worth_quantizing
+from vae_export.int8.signed import with_signed_bytes
+from vae_export.rewrites import INT8_ARM_PASSES, rewrite
+from vae_runtime.arrays import Float32
+from vae_train.model import build_vae
+
 pytestmark = pytest.mark.install
 # Of a picture's pixels that round to the next level, at most.
 MAX_ROUNDED = 1e-3
@@ -29,6 +38,14 @@ z = np.random.default_rng(0).standard_normal((50, 2))
 assert one.decode(z).tobytes() == two.decode(z).tobytes()
 images = one.sample(3, seed=0)
 assert one.encode(images)[0].tobytes() == two.encode(images)[0].tobytes()
+"""
+DECODE = """
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession("decoder.onnx", providers=["CPUExecutionProvider"])
+(images,) = session.run(None, {"z": np.load("z.npy")})
+np.save("images.npy", images)
 """
 
 
@@ -92,6 +109,30 @@ def test_counts_of_instructions_repeat(emulator: Emulator) -> None:
     calls = [(EMBEDDED_BUNDLE / "decoder.cpu.onnx", batch) for batch in (1, 16)]
     first, second = (instructions(emulator, CPUS[0], calls) for _ in range(2))
     assert first == pytest.approx(second, rel=0.01)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_int8_for_arm_gives_the_pictures_of_this_machine(
+    emulator: Emulator, cpu: str, tmp_path: Path
+) -> None:
+    z = np.random.default_rng(0).standard_normal((9, 2)).astype(np.float32)
+    graph = int8_decoder_for_arm(z)
+    (tmp_path / "decoder.onnx").write_bytes(graph)
+    np.save(tmp_path / "z.npy", z)
+    done = emulator.python(cpu, "-c", DECODE, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (expected,) = ort.run(graph, z)
+    assert np.abs(np.load(tmp_path / "images.npy") - expected).max() < 1 / 255
+
+
+def int8_decoder_for_arm(z: Float32) -> bytes:
+    """Preset quick's decoder, untrained, calibrated on z (N, 2)."""
+    decoder = build_vae((1, 28, 28), 2, seed=1, networks="deep").decoder.eval()
+    model = export_graph(decoder, (2,), "z", ["image"], {"precision": "fp32"})
+    rewritten = rewrite(model, INT8_ARM_PASSES)
+    assert rewritten is not None
+    nodes = [name for layer in layers_worth_quantizing(rewritten) for name in layer]
+    return with_signed_bytes(CalibratedModel(rewritten, z, nodes).quantize(nodes, 100.0))
 
 
 def run_here(arguments: list[object], folder: Path) -> None:

@@ -6,6 +6,7 @@ of one small node takes. Rates are multiply-adds or numbers per nanosecond.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -30,6 +31,8 @@ BATCH = 16
 CHANNELS, SIDE = 64, 16
 SHAPE = (CHANNELS, SIDE, SIDE)
 WIDTH = 1024
+# Of a value that no cache holds.
+LARGE_SIDE = 64
 CHAIN = 40
 
 Weights = Mapping[str, NDArray[Any]]
@@ -48,30 +51,57 @@ def main() -> None:
             click.echo(f"| {name} | {kernel} | {amount / (seconds * 1e9):.2f} |")
 
 
-def kernels() -> dict[str, tuple[bytes, tuple[int, ...], int, float]]:
+Kernel = tuple[bytes, tuple[int, ...], int, float]
+NUMBERS = BATCH * CHANNELS * SIDE * SIDE
+
+
+def kernels() -> dict[str, Kernel]:
     """Each with its model, the shape of an input, the batch, and what it computes or moves."""
-    numbers = BATCH * CHANNELS * SIDE * SIDE
-    products = numbers * CHANNELS
+    return convolutions() | products() | movers()
+
+
+def convolutions() -> dict[str, Kernel]:
     square = {"w": weight(CHANNELS, CHANNELS, 3, 3)}
-    doubling = {"w": weight(CHANNELS, CHANNELS, 4, 4)}
-    upsampling = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
-    dense = {"w": weight(WIDTH, WIDTH)}
-    pixels = {"blocksize": 2, "mode": "DCR"}
     same = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    count = NUMBERS * CHANNELS
     return {
-        "Conv 3×3": (graph("Conv", square, **same), SHAPE, BATCH, 9 * products),
-        "ConvTranspose 4×4": (
-            graph("ConvTranspose", doubling, **upsampling),
-            SHAPE,
-            BATCH,
-            16 * products,
-        ),
+        "Conv 3×3": (graph("Conv", square, **same), SHAPE, BATCH, 9 * count),
+        "ConvTranspose 4×4": upsampling(CHANNELS, SIDE, BATCH),
+        # Of 49 pixels the product fills 64 columns.
+        "ConvTranspose 4×4, 7×7 pixels": upsampling(CHANNELS, 7, BATCH),
+        # Rows of weights that are 8192 numbers long, turned over for every image.
+        "ConvTranspose 4×4, 512 channels": upsampling(512, 4, 1),
+    }
+
+
+def upsampling(channels: int, side: int, batch: int) -> Kernel:
+    weights = {"w": weight(channels, channels, 4, 4)}
+    model = graph("ConvTranspose", weights, kernel_shape=[4, 4], strides=[2, 2], pads=[1, 1, 1, 1])
+    return model, (channels, side, side), batch, 16 * batch * channels**2 * side**2
+
+
+def products() -> dict[str, Kernel]:
+    dense = {"w": weight(WIDTH, WIDTH)}
+    left = model([helper.make_node("MatMul", ["w", "x"], ["y"])], {"w": weight(16, 16)})
+    columns = SIDE * WIDTH
+    return {
         "MatMul, 16 rows": (graph("MatMul", dense), (WIDTH,), BATCH, BATCH * WIDTH**2),
         "MatMul, one row": (graph("MatMul", dense), (WIDTH,), 1, WIDTH**2),
-        "Relu": (graph("Relu", {}), SHAPE, BATCH, numbers),
-        "Sigmoid": (graph("Sigmoid", {}), SHAPE, BATCH, numbers),
-        "Transpose": (graph("Transpose", {}, perm=[0, 2, 3, 1]), SHAPE, BATCH, numbers),
-        "DepthToSpace": (graph("DepthToSpace", {}, **pixels), SHAPE, BATCH, numbers),
+        # What it multiplies is packed first.
+        "MatMul by 16×16 from the left": (left, (16, columns), 1, 16 * 16 * columns),
+    }
+
+
+def movers() -> dict[str, Kernel]:
+    pixels = {"blocksize": 2, "mode": "DCR"}
+    large = (CHANNELS, LARGE_SIDE, LARGE_SIDE)
+    channels_last = graph("Transpose", {}, perm=[0, 2, 3, 1])
+    return {
+        "Relu": (graph("Relu", {}), SHAPE, BATCH, NUMBERS),
+        "Sigmoid": (graph("Sigmoid", {}), SHAPE, BATCH, NUMBERS),
+        "Transpose": (channels_last, SHAPE, BATCH, NUMBERS),
+        "Transpose, from memory": (channels_last, large, BATCH, BATCH * math.prod(large)),
+        "DepthToSpace": (graph("DepthToSpace", {}, **pixels), SHAPE, BATCH, NUMBERS),
     }
 
 

@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from vae_export.rewrites.convolutions import TO_CHANNELS_LAST
 from vae_export.rewrites.operators import BYTE_MOVERS, QUANTIZABLE
 from vae_runtime.engine.conditions import (
     ARM64,
@@ -29,6 +30,13 @@ from vae_runtime.graphs.shapes import Call, Shape, Value
 
 # Of float32 in half of a core's own cache; the other half holds what is computed from them.
 CACHED_NUMBERS = 1 << 16
+# Of float32 beyond which a value, or all constants together, come from memory.
+FAR_NUMBERS = 1 << 20
+FAR_CONSTANTS = 1 << 23
+# Rows of numbers that are so many apart share the same few places of a cache: turning them over
+# takes as many times as long.
+ALIASED_NUMBERS = 4096
+ALIASING = 4
 # Batches that a variant has to be faster at.
 BATCHES = (1, 32)
 # What is reckoned to gain less isn't worth another file, and may be a loss in truth. Plain layouts
@@ -40,7 +48,8 @@ MIN_GAINS: dict[Condition, float] = {BLOCKED_LAYOUTS: 1.07, PLAIN_LAYOUTS: 1.15}
 class Rates:
     """Of one way to run a graph: multiply-adds or numbers per nanosecond; nanoseconds of a node.
 
-    `block` channels are computed at once, however few there are.
+    `block` channels of a convolution are computed at once, however few there are, and `columns`
+    pixels of an image in a transposed one.
     """
 
     convolution: float
@@ -48,10 +57,19 @@ class Rates:
     product: float
     # Of the pixels that a convolution by a matrix product gathers before it.
     gathering: float
-    # Of the products that a transposed convolution adds up by pixel, in the cache or far away.
+    # Of what a transposed convolution reads, which it brings into the order of a product's right
+    # side for every image, of its weights, which it turns over, and of the products that it adds up
+    # by pixel.
+    packing: float
+    turning: float
     adding: float
-    adding_far: float
     weights: float
+    # Of weights that no cache keeps until the next image.
+    weights_far: float
+    # Of a product's weights while several rows are multiplied with them.
+    panels: float
+    # Numbers in a core's own cache move `caching` times as fast, those in memory as slowly.
+    caching: float
     moving: float
     arithmetic: float
     transcendental: float
@@ -60,6 +78,7 @@ class Rates:
     reordering: float
     node: float
     block: int
+    columns: int
     # How many times as many products of bytes as of floats.
     int8: float
 
@@ -68,12 +87,16 @@ class Rates:
 RATES: dict[Condition, Rates] = {
     BLOCKED_LAYOUTS: Rates(
         convolution=40,
-        transposed=31,
+        transposed=40,
         product=37,
         gathering=1.2,
-        adding=2,
-        adding_far=0.6,
+        packing=2,
+        turning=4,
+        adding=1.5,
         weights=10,
+        weights_far=3,
+        panels=4,
+        caching=1.8,
         moving=2.3,
         arithmetic=4.5,
         transcendental=1.8,
@@ -81,6 +104,7 @@ RATES: dict[Condition, Rates] = {
         reordering=2.3,
         node=1500,
         block=8,
+        columns=16,
         # Of AVX2: `python -m benchmarks.zoo`, docs/experiments.md.
         int8=1.6,
     ),
@@ -91,9 +115,13 @@ RATES: dict[Condition, Rates] = {
         transposed=3.1,
         product=3.1,
         gathering=0.25,
+        packing=math.inf,
+        turning=2,
         adding=0.1,
-        adding_far=0.1,
         weights=2,
+        weights_far=math.inf,
+        panels=math.inf,
+        caching=1,
         moving=0.9,
         arithmetic=0.5,
         transcendental=0.1,
@@ -101,6 +129,7 @@ RATES: dict[Condition, Rates] = {
         reordering=math.inf,
         node=5000,
         block=1,
+        columns=1,
         int8=1.0,
     ),
 }
@@ -131,6 +160,8 @@ class _Costs:
         self.makers: dict[str, Node] = {}
         self.takers: dict[str, list[Node]] = {}
         self.blocked: set[str] = set()
+        # Constants, and what is computed from them alone.
+        self.known = set(graph.initializers)
         for name, tensor in graph.initializers.items():
             self.values[name] = Value(tuple((size, 0) for size in tensor.shape), constant=tensor)
         for port in graph.inputs:
@@ -140,6 +171,10 @@ class _Costs:
             self.makers.update(dict.fromkeys(node.outputs, node))
             for name in node.inputs:
                 self.takers.setdefault(name, []).append(node)
+        numbers = sum(math.prod(tensor.shape) for tensor in graph.initializers.values())
+        far = rates.weights_far if numbers > FAR_CONSTANTS else math.inf
+        self.first_read = min(rates.weights, far)
+        self.panels = min(rates.panels, far)
 
     def total(self) -> float:
         """Nanoseconds. Raises GraphError for what bundles don't hold."""
@@ -154,6 +189,9 @@ class _Costs:
 
     def _is_known(self, node: Node) -> bool:
         """Whether onnxruntime computes the node once and for all: what it takes is constant."""
+        if all(name in self.known for name in node.inputs if name):
+            self.known.update(node.outputs)
+            return True
         return all(self.values[name].numbers is not None for name in node.outputs if name)
 
     def _of(self, node: Node) -> float:
@@ -174,13 +212,25 @@ class _Costs:
         reordering = self._reordering(node)
         if node.operator in FREE:
             return rates.node + reordering
+        if reordering and self._is_to_channels_last(node):
+            # Blocks are brought in this order as they are taken apart.
+            return reordering
         if node.operator in SHUFFLES:
             return rates.node + reordering + moved / rates.shuffling
         if node.operator in MOVERS:
-            return rates.node + reordering + moved / rates.moving * self._byte_share(node)
+            return rates.node + reordering + self._moving(moved) * self._byte_share(node)
         if node.operator in TRANSCENDENTAL:
             return rates.node + reordering + moved / rates.transcendental
         return rates.node + reordering + moved / rates.arithmetic
+
+    def _moving(self, numbers: float) -> float:
+        return numbers / self.rates.moving / self._closeness(numbers)
+
+    def _closeness(self, numbers: float) -> float:
+        """How many times as fast so many numbers are at hand as those of a middling value."""
+        if numbers <= CACHED_NUMBERS:
+            return self.rates.caching
+        return 1 / self.rates.caching if numbers > FAR_NUMBERS else 1.0
 
     def _convolution(self, node: Node) -> float:
         weight = self._shape(node.inputs[1])
@@ -195,7 +245,7 @@ class _Costs:
         pixels = self._count(node.outputs[0]) / out
         filled = math.ceil(out / block) * block
         products = pixels * filled * math.prod(weight[1:])
-        time = self.rates.node + products / rate + self._reading(weight)
+        time = self.rates.node + products / rate + self._reading(weight, self.rates.weights)
         if self._is_int8(node):
             return time
         if self.rates.block > 1:
@@ -212,27 +262,34 @@ class _Costs:
     def _transposed(self, node: Node) -> float:
         weight = self._shape(node.inputs[1])
         pixels = self._count(node.inputs[0]) / weight[0]
-        columns = pixels * math.prod(weight[1:])
-        time = columns * weight[0] / self.rates.transposed + self._reading(weight)
-        is_near = columns / self.batch <= CACHED_NUMBERS
-        time += columns / (self.rates.adding if is_near else self.rates.adding_far)
+        width = self.rates.columns
+        filled = self.batch * math.ceil(pixels / self.batch / width) * width
+        outputs = math.prod(weight[1:])
+        time = filled * outputs * weight[0] / self.rates.transposed
+        is_aliased = self.rates.block > 1 and outputs % ALIASED_NUMBERS == 0
+        turning = self.rates.turning / (ALIASING if is_aliased else 1)
+        time += self._reading(weight, turning)
+        time += pixels * weight[0] / self.rates.packing + pixels * outputs / self.rates.adding
         return self.rates.node + self._reordering(node) + time
 
-    def _reading(self, weight: Sequence[float]) -> float:
+    def _reading(self, weight: Sequence[float], rate: float) -> float:
         """A convolution's weights, read for every image anew where no cache keeps them."""
         numbers = math.prod(weight)
         if numbers <= CACHED_NUMBERS:
             return 0.0
-        return self.batch * numbers / self.rates.weights
+        return numbers / min(rate, self.first_read) + (self.batch - 1) * numbers / rate
 
     def _product(self, node: Node) -> float:
         """Of a Gemm or MatMul; the rows are what the batch and other axes have in common."""
         inner = self._shape(node.inputs[0])[-1]
         products = self._count(node.outputs[0]) * inner
         gain = self.rates.int8 if self._is_int8(node) else 1.0
-        weights = self.values[node.inputs[1]]
-        read = math.prod(self._sizes(weights.shape)) / self.rates.weights
-        time = max(products / self.rates.product, read) / gain
+        right = self._count(node.inputs[1])
+        time = products / self.rates.product
+        if node.inputs[1] in self.known:
+            time = max(time + right / self.panels, right / self.first_read) / gain
+        else:
+            time = time / gain + right / self.rates.packing
         return self.rates.node + self._reordering(node) + time
 
     def _conversion(self, node: Node, made: float) -> float:
@@ -273,6 +330,10 @@ class _Costs:
         if all(name in self.blocked for name in node.inputs if self._is_computed(name)):
             self.blocked.update(node.outputs)
 
+    def _is_to_channels_last(self, node: Node) -> bool:
+        order = node.attributes.get("perm")
+        return node.operator == "Transpose" and order == TO_CHANNELS_LAST
+
     def _reordering(self, node: Node) -> float:
         """Bringing blocks of channels back in order, where the node can't read them as they are."""
         in_blocks = [name for name in node.inputs if name in self.blocked]
@@ -290,10 +351,11 @@ class _Costs:
         return time
 
     def _reorder(self, name: str) -> float:
-        return self.rates.node + self._count(name) / self.rates.reordering
+        count = self._count(name)
+        return self.rates.node + count / self.rates.reordering / self._closeness(count)
 
     def _is_computed(self, name: str) -> bool:
-        return bool(name) and self.values[name].constant is None
+        return bool(name) and name not in self.known
 
     def _count(self, name: str) -> float:
         return math.prod(self._shape(name))

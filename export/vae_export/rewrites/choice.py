@@ -22,7 +22,7 @@ from vae_export.rewrites.cleaning import (
 )
 from vae_export.rewrites.editor import Editor
 from vae_export.rewrites.last_convolution import separate_last_convolution
-from vae_export.rewrites.phases import split_phases, stack_phases
+from vae_export.rewrites.phases import gather_phases, split_phases, stack_phases
 from vae_export.rewrites.products import multiply_pixels, transpose_few_outputs
 from vae_export.rewrites.transposed import block_last_upsampling, flip_stride_one
 from vae_export.rewrites.upsampling import transpose_upsampled_convolution
@@ -34,6 +34,7 @@ WAYS: tuple[tuple[Pass, ...], ...] = (
     (separate_last_convolution,),
     (block_last_upsampling,),
     (stack_phases,),
+    (gather_phases,),
     (split_phases,),
     (flip_stride_one,),
     (transpose_upsampled_convolution, separate_last_convolution),

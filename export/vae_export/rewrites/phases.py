@@ -3,8 +3,8 @@
 Output row Y = 2i + a of a transposed convolution with kernel k and leading pad p is the sum over
 kernel rows κ with κ ≡ a + p (mod 2) of w[κ] · x[i + (a + p - κ) / 2]. So each phase a ∈ {0, 1} is
 an ordinary convolution of x; in two dimensions there are four phases (a, b), and the output is
-their pixel shuffle. Where the output isn't exactly twice as large, the last rows are cut off, or
-the windows go on behind the last row of the input, which reads zeros.
+their pixel shuffle. Where the output isn't exactly twice as large, the last rows are cut off or not
+computed at all, or the windows go on behind the last row of the input, which reads zeros.
 
 For k = 3 and p = 1: phase 0, the even rows, has a + p = 1, so κ = 1 alone, at offset 0: a
 convolution with one tap. Phase 1, the odd rows, has a + p = 2, so κ = 0 at offset 1 and κ = 2 at
@@ -119,6 +119,70 @@ def _interleave_rows(
     editor.add("Transpose", [image], output, perm=TO_CHANNELS_FIRST)
 
 
+def gather_phases(editor: Editor) -> bool:
+    """The same where phases differ in size: only rows and columns that stay are computed.
+
+    Of 2h + s rows phase a has ⌈(2h + s - a) / 2⌉. Of a 4×4 image that becomes 7×7 by a 3×3 kernel
+    these are 100 products where whole blocks of 2 × 2 pixels take 144.
+    """
+    for node in editor.of_type("ConvTranspose"):
+        up = upsampling_of(editor, node)
+        shape = editor.shapes.get(node.input[0], [])
+        if up is None or not any(up.excess) or len(shape) != 4 or not all(shape[1:]):
+            continue
+        more = [_more_of_phase(up, a, b) for a, b in PHASES]
+        sizes = [(shape[2] + rows, shape[3] + columns) for rows, columns in more]
+        if min(map(min, sizes)) < 1:
+            continue
+        activation = activation_of(editor, node)
+        pixels = []
+        for i, (a, b) in enumerate(PHASES):
+            phase = add_phase(editor, up, a, b, activation, more[i])
+            pixels.append(_add_pixels(editor, phase, up.weight.shape[1]))
+        editor.remove(node, activation)
+        sides = (2 * shape[2] + up.surplus[0], 2 * shape[3] + up.surplus[1])
+        _gather(editor, pixels, sizes, sides, (activation or node).output[0])
+        return True
+    return False
+
+
+def _more_of_phase(up: Upsampling, a: int, b: int) -> tuple[int, int]:
+    """How many more rows and columns than the input phase (a, b) has; fewer are below zero."""
+    more = []
+    for phase, kernel, lead, surplus in zip(
+        (a, b), up.weight.shape[2:], up.lead, up.surplus, strict=True
+    ):
+        taps, _ = _phase_window(kernel, phase, lead, more=0)
+        # A window that ends at its own row can't be kept from the last one.
+        more.append(max((surplus - phase + 1) // 2, -taps.after))
+    return more[0], more[1]
+
+
+def _add_pixels(editor: Editor, image: str, channels: int) -> str:
+    """Bring (N, C, H, W) to pixels (N, H · W, C)."""
+    channels_last = editor.add("Transpose", [image], perm=TO_CHANNELS_LAST)
+    shape = editor.add_constant(np.array([0, -1, channels]))
+    return editor.add("Reshape", [channels_last, shape])
+
+
+def _gather(
+    editor: Editor,
+    pixels: list[str],
+    sizes: list[tuple[int, int]],
+    sides: tuple[int, int],
+    output: str,
+) -> None:
+    """Lay out the pixels (N, h · w, C) of four phases of these sizes as an image (N, C, *sides)."""
+    stacked = editor.add("Concat", pixels, axis=1)
+    begins = np.cumsum([0] + [height * width for height, width in sizes])
+    rows, columns = np.indices(sides)
+    phases = 2 * (rows % 2) + columns % 2
+    widths = np.array([width for _, width in sizes])
+    places = begins[phases] + rows // 2 * widths[phases] + columns // 2
+    image = editor.add("Gather", [stacked, editor.add_constant(places)], axis=1)
+    editor.add("Transpose", [image], output, perm=TO_CHANNELS_FIRST)
+
+
 def _split(editor: Editor, interleave: Interleave) -> bool:
     for node in editor.of_type("ConvTranspose"):
         up = upsampling_of(editor, node)
@@ -139,15 +203,22 @@ def _split(editor: Editor, interleave: Interleave) -> bool:
 
 
 def add_phase(
-    editor: Editor, up: Upsampling, a: int, b: int, activation: onnx.NodeProto | None
+    editor: Editor,
+    up: Upsampling,
+    a: int,
+    b: int,
+    activation: onnx.NodeProto | None,
+    more: tuple[int, int] | None = None,
 ) -> str:
     """Add output rows 2i + a and columns 2j + b of a transposed convolution as an ordinary one.
 
-    With a copy of `activation` behind it; returns the name of the result.
+    `more` rows and columns than the input, by default `up.more`. With a copy of `activation` behind
+    it; returns the name of the result.
     """
     in_channels, out_channels, height, width = up.weight.shape
-    rows, row_taps = _phase_window(height, a, up.lead[0], up.more[0])
-    columns, column_taps = _phase_window(width, b, up.lead[1], up.more[1])
+    more_rows, more_columns = more or up.more
+    rows, row_taps = _phase_window(height, a, up.lead[0], more_rows)
+    columns, column_taps = _phase_window(width, b, up.lead[1], more_columns)
     weight = np.zeros((out_channels, in_channels, rows.size, columns.size), np.float32)
     for (ky, y), (kx, x) in product(row_taps.items(), column_taps.items()):
         weight[:, :, y, x] = up.weight[:, :, ky, kx].T

@@ -1,5 +1,6 @@
 """A transposed convolution as four ordinary ones computes the same."""
 
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from tests.export.rewrites.layers import (
 )
 
 from vae_export.rewrites import Pass, rewrite
-from vae_export.rewrites.phases import pair_phases, split_phases, stack_phases
+from vae_export.rewrites.phases import gather_phases, pair_phases, split_phases, stack_phases
 
 
 @QUICK
@@ -63,3 +64,48 @@ def test_phases_of_unknown_size_are_interleaved_too(pads: list[int]) -> None:
     assert after is not None
     assert "DepthToSpace" in operators(after)
     assert_same(before, after, (3, 5, 6))
+
+
+@QUICK
+@given(
+    up=upsampling_layers(doubling=False),
+    out=st.integers(1, 6),
+    height=st.integers(1, 7),
+    width=st.integers(1, 7),
+    activation=st.sampled_from(["Relu", None]),
+    seed=st.integers(0, 99),
+)
+def test_rows_that_would_be_cut_off_are_not_computed(
+    up: UpsamplingLayer, out: int, height: int, width: int, activation: str | None, seed: int
+) -> None:
+    weights = random_weights(seed, w=(3, out, *up.kernel), b=(out,))
+    nodes = [up.node("y")]
+    if activation is not None:
+        nodes = [up.node("u"), helper.make_node(activation, ["u"], ["y"])]
+    shape = (3, height, width)
+    before = make_model(nodes, weights, shape)
+    after = rewrite(before, [gather_phases])
+    if after is None:
+        stacked = rewrite(before, [stack_phases])
+        assert stacked is not None
+        # Nothing to cut off, or a phase of a single row or column that has none.
+        assert "Slice" not in operators(stacked) or min(height, width) == 1
+        return
+    assert not {"ConvTranspose", "Slice"} & operators(after)
+    assert_same(before, after, shape)
+
+
+def test_four_by_four_becomes_seven_by_seven_with_a_hundred_products() -> None:
+    layer = UpsamplingLayer([3, 3], [1, 1, 1, 1], [0, 0])
+    before = make_model([layer.node("y")], random_weights(0, w=(8, 8, 3, 3), b=(8,)), (8, 4, 4))
+    after = rewrite(before, [gather_phases])
+    assert after is not None
+    inferred = onnx.shape_inference.infer_shapes(after)
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in inferred.graph.value_info}
+    weights = {tensor.name: tensor.dims for tensor in after.graph.initializer}
+    products = 0
+    for node in after.graph.node:
+        if node.op_type == "Conv":
+            _, _, height, width = (dim.dim_value for dim in shapes[node.output[0]])
+            products += height * width * weights[node.input[1]][2] * weights[node.input[1]][3]
+    assert products == 100

@@ -79,6 +79,14 @@ class Editor:
         self.nodes.append(helper.make_node(op_type, list(inputs), [name], **attributes))
         return name
 
+    def add_many(
+        self, op_type: str, inputs: Sequence[str], count: int, **attributes: Any
+    ) -> list[str]:
+        """Add a node with so many outputs; returns their names."""
+        names = [self._new_name(op_type.lower()) for _ in range(count)]
+        self.nodes.append(helper.make_node(op_type, list(inputs), names, **attributes))
+        return names
+
     def add_like(self, node: onnx.NodeProto, source: str, output: str | None = None) -> str:
         """Add a copy of a node on another first input; returns the name of its output."""
         copy = onnx.NodeProto()

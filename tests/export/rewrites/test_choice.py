@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import given
@@ -22,6 +24,12 @@ from vae_export.rewrites.choice import fastest_rewrite
 from vae_runtime.arrays import ImageShape
 from vae_runtime.engine.conditions import BLOCKED_LAYOUTS, PLAIN_LAYOUTS, Condition
 
+REPEATED = {
+    "mode": "nearest",
+    "coordinate_transformation_mode": "asymmetric",
+    "nearest_mode": "floor",
+}
+
 
 def two_upsamplings(channels: Sequence[int], side: int) -> onnx.ModelProto:
     """Two transposed convolutions from, between and to these numbers of channels."""
@@ -39,6 +47,13 @@ def two_upsamplings(channels: Sequence[int], side: int) -> onnx.ModelProto:
         up(inputs=["r", "v"], outputs=["y"]),
     ]
     return make_model(nodes, weights, (channels[0], side, side))
+
+
+def same_convolution(channels: int, side: int) -> onnx.ModelProto:
+    """A 3×3 convolution that keeps channels, height and width."""
+    conv = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1], kernel_shape=[3, 3])
+    weights = random_weights(0, w=(channels, channels, 3, 3))
+    return make_model([conv], weights, (channels, side, side))
 
 
 def rewritten(model: onnx.ModelProto, layouts: Condition = BLOCKED_LAYOUTS) -> onnx.ModelProto:
@@ -65,6 +80,47 @@ def test_one_layer_is_rewritten_and_the_next_is_not() -> None:
     after = rewritten(model)
     assert operators(after) >= {"Conv", "ConvTranspose"}
     assert_same(model, after, (4, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("channels", "side", "pays"),
+    # Of one tile per image sixteen matrices are read for a handful of rows.
+    [(256, 16, True), (512, 32, True), (128, 16, False), (512, 2, False)],
+)
+def test_tiles_are_taken_where_channels_and_pixels_are_many(
+    channels: int, side: int, pays: bool
+) -> None:
+    assert ("Split" in operators(rewritten(same_convolution(channels, side)))) == pays
+
+
+def test_many_layers_in_tiles_gain_together() -> None:
+    weights = random_weights(0, w=(256, 256, 3, 3))
+    nodes = []
+    names = ["x", "a", "b", "c", "d", "e", "f", "y"]
+    for source, target in pairwise(names):
+        inputs = [source, "w"]
+        nodes.append(helper.make_node("Conv", inputs, [target], pads=[1] * 4, kernel_shape=[3, 3]))
+    after = rewritten(make_model(nodes, weights, (256, 16, 16)))
+    assert "Conv" not in operators(after)
+
+
+def test_tiles_are_not_taken_with_plain_layouts() -> None:
+    before = same_convolution(256, 16).SerializeToString()
+    reckon = partial(reckoned, layouts=PLAIN_LAYOUTS)
+    after = onnx.load_from_string(fastest_rewrite(before, reckon, with_products=True))
+    assert "Split" not in operators(after)
+
+
+def test_an_upsampling_of_many_channels_is_computed_in_tiles() -> None:
+    up = helper.make_node("Resize", ["x", "", "s"], ["u"], **REPEATED)
+    conv = helper.make_node("Conv", ["u", "w"], ["y"], pads=[1, 1, 1, 1], kernel_shape=[3, 3])
+    weights = random_weights(0, w=(256, 256, 3, 3))
+    weights["s"] = np.array([1, 1, 2, 2], np.float32)
+    before = make_model([up, conv], weights, (256, 16, 16))
+    after = rewritten(before)
+    assert operators(after) >= {"Split", "MatMul"}
+    assert not {"Conv", "Resize"} & operators(after)
+    assert_same(before, after, (256, 16, 16))
 
 
 def test_the_same_graph_is_rewritten_to_the_same_bytes() -> None:

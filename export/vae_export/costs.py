@@ -206,6 +206,8 @@ class _Costs:
             return self._transposed(node)
         if node.operator in QUANTIZABLE:
             return self._product(node)
+        if self._is_gate(node):
+            return 0.0
         if node.operator in FUSED and self._is_fused(node):
             self._inherit_blocks(node)
             return 0.0
@@ -219,7 +221,7 @@ class _Costs:
             return rates.node + reordering + moved / rates.shuffling
         if node.operator in MOVERS:
             return rates.node + reordering + self._moving(moved) * self._byte_share(node)
-        if node.operator in TRANSCENDENTAL:
+        if node.operator in TRANSCENDENTAL or self._is_gated(node):
             return rates.node + reordering + moved / rates.transcendental
         return rates.node + reordering + moved / rates.arithmetic
 
@@ -325,6 +327,18 @@ class _Costs:
         if maker is None or maker.operator not in QUANTIZABLE:
             return False
         return len(self.takers[node.inputs[0]]) == 1
+
+    def _is_gate(self, node: Node | None) -> bool:
+        """Whether it is the Sigmoid of x · sigmoid(x), which onnxruntime makes one node."""
+        if node is None or node.operator != "Sigmoid":
+            return False
+        takers = self.takers.get(node.outputs[0], [])
+        return [taker.operator for taker in takers] == ["Mul"] and node.inputs[0] in takers[
+            0
+        ].inputs
+
+    def _is_gated(self, node: Node) -> bool:
+        return any(self._is_gate(self.makers.get(name)) for name in node.inputs)
 
     def _inherit_blocks(self, node: Node) -> None:
         if all(name in self.blocked for name in node.inputs if self._is_computed(name)):

@@ -21,7 +21,7 @@ from vae_export.rewrites.cleaning import (
     merge_reshapes,
 )
 from vae_export.rewrites.editor import Editor
-from vae_export.rewrites.last_convolution import separate_last_convolution
+from vae_export.rewrites.last_convolution import separate_behind_silu, separate_last_convolution
 from vae_export.rewrites.phases import gather_phases, split_phases, stack_phases
 from vae_export.rewrites.products import multiply_pixels, transpose_few_outputs
 from vae_export.rewrites.transposed import block_last_upsampling, flip_stride_one
@@ -35,12 +35,14 @@ STARTS = ("ConvTranspose", "Resize")
 # The passes of each way are applied one after another, each once, to what the one before left.
 WAYS: Ways = (
     (separate_last_convolution,),
+    (separate_behind_silu,),
     (block_last_upsampling,),
     (stack_phases,),
     (gather_phases,),
     (split_phases,),
     (flip_stride_one,),
     (transpose_upsampled_convolution, separate_last_convolution),
+    (transpose_upsampled_convolution, separate_behind_silu),
     (transpose_upsampled_convolution, block_last_upsampling),
     (transpose_upsampled_convolution, stack_phases),
     (transpose_upsampled_convolution, split_phases),

@@ -178,6 +178,18 @@ def activation_of(editor: Editor, node: onnx.NodeProto) -> onnx.NodeProto | None
     return taker
 
 
+def silu_of(editor: Editor, node: onnx.NodeProto) -> tuple[onnx.NodeProto, onnx.NodeProto] | None:
+    """The Sigmoid and the Mul of x · sigmoid(x) that alone take the node's result x, if any do."""
+    takers = editor.consumers(node.output[0])
+    sigmoids = [taker for taker in takers if taker.op_type == "Sigmoid"]
+    if len(takers) != 2 or len(sigmoids) != 1:
+        return None
+    product = editor.sole_consumer(sigmoids[0].output[0])
+    if product is None or product.op_type != "Mul" or node.output[0] not in product.input:
+        return None
+    return sigmoids[0], product
+
+
 def is_plain(node: onnx.NodeProto, stride: int) -> bool:
     """Whether a convolution has this stride in both directions and nothing unusual.
 

@@ -35,6 +35,7 @@ from vae_export.rewrites.convolutions import (
     bias_of,
     is_plain,
     pads_of,
+    silu_of,
     upsampling_of,
     weight_of,
     window,
@@ -57,23 +58,27 @@ SMALL_BLOCK = 2
 class LastConvolution:
     """Conv(act(ConvTranspose(x))) that keeps the size.
 
+    `activations` are none, one, or the Sigmoid and the Mul of a SiLU;
     weight (out, in, kh, kw), bias (out,), and the pads before the first row and column.
     """
 
     node: onnx.NodeProto
     up: Upsampling
-    activation: onnx.NodeProto | None
+    activations: tuple[onnx.NodeProto, ...]
     weight: Float32
     bias: Float32
     lead: tuple[int, int]
     phases_have_even_sides: bool
 
     def add_phase(self, editor: Editor, p: int, q: int) -> str:
-        return add_phase(editor, self.up, p, q, self.activation)
+        if len(self.activations) < 2:
+            return add_phase(editor, self.up, p, q, *self.activations or (None,))
+        phase = add_phase(editor, self.up, p, q, None)
+        return editor.add("Mul", [phase, editor.add("Sigmoid", [phase])])
 
     def replace(self, editor: Editor, blocks: str, side: int) -> None:
         """Put the pixel shuffle of `blocks`, channels (a, b, out), in place of the layers."""
-        editor.remove(self.up.node, self.node, self.activation)
+        editor.remove(self.up.node, self.node, *self.activations)
         editor.add("DepthToSpace", [blocks], self.node.output[0], blocksize=side, mode="DCR")
 
 
@@ -84,7 +89,18 @@ def separate_last_convolution(editor: Editor) -> bool:
     horizontally, one with one-hot weights to channels (a, b, out), the two q summed. The channels
     between the steps are padded to whole blocks of onnxruntime's.
     """
-    last = next(_last_convolutions(editor), None)
+    return _separate(editor, next(_last_convolutions(editor), None))
+
+
+def separate_behind_silu(editor: Editor) -> bool:
+    """The same behind x · sigmoid(x), which every phase gets for itself.
+
+    Not for int8, where nodes around a SiLU have bits of their own.
+    """
+    return _separate(editor, next(_last_convolutions(editor, behind_silu=True), None))
+
+
+def _separate(editor: Editor, last: LastConvolution | None) -> bool:
     if last is None:
         return False
     side = LARGE_BLOCK if last.phases_have_even_sides else SMALL_BLOCK
@@ -118,22 +134,29 @@ def block_last_convolution(editor: Editor) -> bool:
     return False
 
 
-def _last_convolutions(editor: Editor) -> Iterator[LastConvolution]:
+def _last_convolutions(editor: Editor, *, behind_silu: bool = False) -> Iterator[LastConvolution]:
     for node in editor.of_type("ConvTranspose"):
         up = upsampling_of(editor, node)
         if up is None or not up.doubles:
             continue
-        activation = activation_of(editor, node)
-        conv = editor.sole_consumer((activation or node).output[0])
+        activations = silu_of(editor, node) if behind_silu else _activations_of(editor, node)
+        if activations is None:
+            continue
+        conv = editor.sole_consumer((node, *activations)[-1].output[0])
         if conv is None or conv.op_type != "Conv":
             continue
-        last = _last_convolution(editor, up, activation, conv)
+        last = _last_convolution(editor, up, activations, conv)
         if last is not None:
             yield last
 
 
+def _activations_of(editor: Editor, node: onnx.NodeProto) -> tuple[onnx.NodeProto, ...]:
+    activation = activation_of(editor, node)
+    return () if activation is None else (activation,)
+
+
 def _last_convolution(
-    editor: Editor, up: Upsampling, activation: onnx.NodeProto | None, conv: onnx.NodeProto
+    editor: Editor, up: Upsampling, activations: tuple[onnx.NodeProto, ...], conv: onnx.NodeProto
 ) -> LastConvolution | None:
     weight = weight_of(editor, conv)
     if weight is None:
@@ -153,7 +176,7 @@ def _last_convolution(
     return LastConvolution(
         node=conv,
         up=up,
-        activation=activation,
+        activations=activations,
         weight=weight,
         bias=bias,
         lead=(top, left),

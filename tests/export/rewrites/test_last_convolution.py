@@ -2,11 +2,17 @@
 
 import onnx
 from hypothesis import given
+from onnx import helper
 from tests.export.rewrites.layers import QUICK, assert_same, last_layers, operators
 
 from vae_export.rewrites import INT8_PASSES, rewrite
 from vae_export.rewrites.convolutions import Read, Taps
-from vae_export.rewrites.last_convolution import block_reads
+from vae_export.rewrites.last_convolution import (
+    block_last_convolution,
+    block_reads,
+    separate_behind_silu,
+    separate_last_convolution,
+)
 from vae_runtime.arrays import ImageShape
 
 
@@ -47,3 +53,34 @@ def test_for_int8_a_last_convolution_makes_blocks(
     in_blocks = height % 2 == 0 and width % 2 == 0
     assert ("Concat" in operators(after)) == in_blocks
     assert_same(before, after, shape)
+
+
+@QUICK
+@given(last_layers())
+def test_behind_a_silu_it_is_separated_too(layers: tuple[onnx.ModelProto, ImageShape]) -> None:
+    before, shape = layers
+    behind_silu(before)
+    after = rewrite(before, [separate_behind_silu])
+    assert after is not None
+    assert "ConvTranspose" not in operators(after)
+    assert "Concat" not in operators(after)
+    assert_same(before, after, shape)
+
+
+@QUICK
+@given(last_layers())
+def test_for_int8_a_last_convolution_behind_a_silu_stays(
+    layers: tuple[onnx.ModelProto, ImageShape],
+) -> None:
+    before, _ = layers
+    behind_silu(before)
+    assert rewrite(before, [block_last_convolution, separate_last_convolution]) is None
+
+
+def behind_silu(model: onnx.ModelProto) -> None:
+    """Put x · sigmoid(x) in place of the ReLU."""
+    (relu,) = (node for node in model.graph.node if node.op_type == "Relu")
+    source, target = relu.input[0], relu.output[0]
+    gate = helper.make_node("Sigmoid", [source], ["gate"])
+    relu.CopyFrom(helper.make_node("Mul", [source, "gate"], [target]))
+    model.graph.node.insert(1, gate)

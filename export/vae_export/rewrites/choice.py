@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import onnx
 
 from vae_export.costs import mean_gain
-from vae_export.graphs import checked
+from vae_export.graphs import checked, require_readable
 from vae_export.rewrites import SIMPLIFYING_PASSES, Pass, has_subgraphs
 from vae_export.rewrites.cleaning import (
     cancel_transposes,
@@ -27,6 +27,7 @@ from vae_export.rewrites.products import multiply_pixels, transpose_few_outputs
 from vae_export.rewrites.transposed import block_last_upsampling, flip_stride_one
 from vae_export.rewrites.upsampling import transpose_upsampled_convolution
 from vae_export.rewrites.winograd import filter_convolution, filter_upsampling
+from vae_runtime.errors import VAEError
 
 Way = tuple[Pass, ...]
 Ways = tuple[Way, ...]
@@ -128,7 +129,7 @@ def _filtered(model_bytes: bytes, reckon: Reckon) -> bytes:
         candidate = _bytes(editor)
         candidate_time = reckon(candidate)
         # A share of the whole that may be small: a large decoder has many such layers.
-        if mean_gain(candidate_time, time) > 1:
+        if mean_gain(candidate_time, time) > 1 and _is_readable(candidate):
             best = candidate
             time = candidate_time
     return best if mean_gain(time, before) >= MIN_FILTERING_GAIN else model_bytes
@@ -144,10 +145,21 @@ def _rewritten_place_by_place(model_bytes: bytes, reckon: Reckon, ways: Ways) ->
             if candidate is None:
                 continue
             candidate_time = reckon(candidate)
-            if mean_gain(candidate_time, time) >= _min_gain(way):
+            if mean_gain(candidate_time, time) < _min_gain(way):
+                continue
+            # Tiles take memory, and the runtime reads no graph that may take too much of it.
+            if way not in FILTERING_WAYS or _is_readable(candidate):
                 best = candidate
                 time = candidate_time
     return best
+
+
+def _is_readable(model_bytes: bytes) -> bool:
+    try:
+        require_readable("decoder", model_bytes)
+    except VAEError:
+        return False
+    return True
 
 
 def _places(model_bytes: bytes) -> list[str]:

@@ -20,6 +20,7 @@ from tests.export.rewrites.layers import (
 )
 
 from vae_export.costs import reckoned
+from vae_export.graphs import require_readable
 from vae_export.rewrites.choice import fastest_rewrite
 from vae_runtime.arrays import ImageShape
 from vae_runtime.engine.conditions import BLOCKED_LAYOUTS, PLAIN_LAYOUTS, Condition
@@ -53,7 +54,16 @@ def same_convolution(channels: int, side: int) -> onnx.ModelProto:
     """A 3×3 convolution that keeps channels, height and width."""
     conv = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1], kernel_shape=[3, 3])
     weights = random_weights(0, w=(channels, channels, 3, 3))
-    return make_model([conv], weights, (channels, side, side))
+    return with_image(make_model([conv], weights, (channels, side, side)), channels, side)
+
+
+def with_image(model: onnx.ModelProto, channels: int, side: int) -> onnx.ModelProto:
+    """The model, saying how large its output is, as exported ones do."""
+    for dim, size in zip(
+        model.graph.output[0].type.tensor_type.shape.dim[1:], (channels, side, side), strict=True
+    ):
+        dim.dim_value = size
+    return model
 
 
 def rewritten(model: onnx.ModelProto, layouts: Condition = BLOCKED_LAYOUTS) -> onnx.ModelProto:
@@ -100,8 +110,23 @@ def test_many_layers_in_tiles_gain_together() -> None:
     for source, target in pairwise(names):
         inputs = [source, "w"]
         nodes.append(helper.make_node("Conv", inputs, [target], pads=[1] * 4, kernel_shape=[3, 3]))
-    after = rewritten(make_model(nodes, weights, (256, 16, 16)))
+    after = rewritten(with_image(make_model(nodes, weights, (256, 16, 16)), 256, 16))
     assert "Conv" not in operators(after)
+
+
+def test_tiles_are_not_taken_where_the_runtime_would_refuse_their_memory() -> None:
+    conv = partial(helper.make_node, "Conv")
+    nodes = [
+        conv(["x", "w"], ["u"], kernel_shape=[1, 1]),
+        conv(["u", "v"], ["r"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        conv(["r", "t"], ["y"], kernel_shape=[1, 1]),
+    ]
+    weights = random_weights(0, w=(256, 1, 1, 1), v=(1024, 256, 3, 3), t=(1, 1024, 1, 1))
+    gray = with_image(make_model(nodes, weights, (1, 64, 64)), 1, 64)
+    require_readable("decoder", gray.SerializeToString())
+    after = rewritten(gray)
+    require_readable("decoder", after.SerializeToString())
+    assert "Split" not in operators(after)
 
 
 def test_tiles_are_not_taken_with_plain_layouts() -> None:
@@ -116,7 +141,7 @@ def test_an_upsampling_of_many_channels_is_computed_in_tiles() -> None:
     conv = helper.make_node("Conv", ["u", "w"], ["y"], pads=[1, 1, 1, 1], kernel_shape=[3, 3])
     weights = random_weights(0, w=(256, 256, 3, 3))
     weights["s"] = np.array([1, 1, 2, 2], np.float32)
-    before = make_model([up, conv], weights, (256, 16, 16))
+    before = with_image(make_model([up, conv], weights, (256, 16, 16)), 256, 32)
     after = rewritten(before)
     assert operators(after) >= {"Split", "MatMul"}
     assert not {"Conv", "Resize"} & operators(after)

@@ -26,16 +26,21 @@ from vae_train.model import CellEncoder
 # What the embedded model was trained with, docs/model-card.md.
 VALIDATION_IMAGES = 5000
 CONFIG = replace(PRESETS["exact"], validation=VALIDATION_IMAGES)
+# Since its last phase the encoder answers with the most probable cell, not by its other head.
+OTHER_HEAD = frozenset({"z_mean.weight", "z_mean.bias", "z_log_var.weight", "z_log_var.bias"})
 
 
-def load_from_graph(module: nn.Module, path: Path) -> None:
-    """Give a module the weights of its graph; what the graph doesn't use stays random."""
-    parameters = dict(module.named_parameters())
+def load_from_graph(module: nn.Module, path: Path, unused: frozenset[str] = frozenset()) -> None:
+    """Give a module the weights of its graph, all but the `unused` ones, which stay random.
+
+    Raises KeyError for another one that the graph lacks.
+    """
+    tensors = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer}
     with torch.no_grad():
-        for tensor in onnx.load(path).graph.initializer:
-            if tensor.name in parameters:
-                values = numpy_helper.to_array(tensor)
-                parameters[tensor.name].copy_(torch.from_numpy(values.copy()))
+        for name, parameter in module.named_parameters():
+            if name not in unused:
+                values = numpy_helper.to_array(tensors[name])
+                parameter.copy_(torch.from_numpy(values.copy()))
 
 
 def main() -> None:
@@ -44,9 +49,8 @@ def main() -> None:
     trainer = Trainer(CONFIG, data)
     encoder = trainer.model.encoder
     assert isinstance(encoder, CellEncoder)
-    load_from_graph(encoder, EMBEDDED_BUNDLE / "encoder.onnx")
+    load_from_graph(encoder, EMBEDDED_BUNDLE / "encoder.onnx", OTHER_HEAD)
     load_from_graph(trainer.model.decoder, EMBEDDED_BUNDLE / "decoder.onnx")
-    # Since its last phase the encoder answers with the most probable cell, not by its other head.
     encoder.chooses_cells = True
     trainer.position.epoch = CONFIG.total_epochs
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -249,7 +249,7 @@ def _with_int8(
     try:
         return add(bundle, ARM_CPU)
     except Int8UnavailableError as error:
-        on_finding(f"warning: for 64-bit ARM, {error}; there it is {ANY_CPU.name} as elsewhere")
+        on_finding(f"warning: {error}; 64-bit ARM has no int8 graphs of its own")
         return bundle
 
 

@@ -27,6 +27,7 @@ from vae_export.rewrites.products import multiply_pixels, transpose_few_outputs
 from vae_export.rewrites.transposed import block_last_upsampling, flip_stride_one
 from vae_export.rewrites.upsampling import transpose_upsampled_convolution
 from vae_export.rewrites.winograd import filter_convolution, filter_upsampling
+from vae_runtime.door import MAX_GRAPH_BYTES
 from vae_runtime.errors import VAEError
 
 Way = tuple[Pass, ...]
@@ -147,7 +148,7 @@ def _rewritten_place_by_place(model_bytes: bytes, reckon: Reckon, ways: Ways) ->
             candidate_time = reckon(candidate)
             if mean_gain(candidate_time, time) < _min_gain(way):
                 continue
-            # Tiles take memory, and the runtime reads no graph that may take too much of it.
+            # Tiles take memory and weights, and the runtime reads no graph of too much of either.
             if way not in FILTERING_WAYS or _is_readable(candidate):
                 best = candidate
                 time = candidate_time
@@ -155,6 +156,8 @@ def _rewritten_place_by_place(model_bytes: bytes, reckon: Reckon, ways: Ways) ->
 
 
 def _is_readable(model_bytes: bytes) -> bool:
+    if len(model_bytes) > MAX_GRAPH_BYTES:
+        return False
     try:
         require_readable("decoder", model_bytes)
     except VAEError:

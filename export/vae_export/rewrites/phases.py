@@ -138,7 +138,7 @@ def gather_phases(editor: Editor) -> bool:
         pixels = []
         for i, (a, b) in enumerate(PHASES):
             phase = add_phase(editor, up, a, b, activation, more[i])
-            pixels.append(_add_pixels(editor, phase, up.weight.shape[1]))
+            pixels.append(_add_pixels(editor, phase, math.prod(sizes[i]), up.weight.shape[1]))
         editor.remove(node, activation)
         sides = (2 * shape[2] + up.surplus[0], 2 * shape[3] + up.surplus[1])
         _gather(editor, pixels, sizes, sides, (activation or node).output[0])
@@ -158,10 +158,10 @@ def _more_of_phase(up: Upsampling, a: int, b: int) -> tuple[int, int]:
     return more[0], more[1]
 
 
-def _add_pixels(editor: Editor, image: str, channels: int) -> str:
-    """Bring (N, C, H, W) to pixels (N, H · W, C)."""
+def _add_pixels(editor: Editor, image: str, count: int, channels: int) -> str:
+    """Bring (N, C, H, W) to its pixels (N, H · W, C)."""
     channels_last = editor.add("Transpose", [image], perm=TO_CHANNELS_LAST)
-    shape = editor.add_constant(np.array([0, -1, channels]))
+    shape = editor.add_constant(np.array([0, count, channels]))
     return editor.add("Reshape", [channels_last, shape])
 
 

@@ -106,12 +106,12 @@ def _has_a_product_for_each_pixel(editor: Editor, node: onnx.NodeProto) -> bool:
 
 
 def _has_few_outputs(node: onnx.NodeProto, weight: Float32) -> bool:
-    """Whether the products of all taps are fewer than the numbers of the windows by far.
+    """Whether a pixel gives fewer products to all taps than a window has numbers.
 
-    The pads are those that a transposed convolution can have.
+    Its pads must be those of a transposed convolution too, less than the kernel.
     """
-    out, _, *kernel = weight.shape
-    if max(kernel) == 1 or out > MAX_OUTPUT_CHANNELS:
+    out, channels, *kernel = weight.shape
+    if max(kernel) == 1 or out > MAX_OUTPUT_CHANNELS or out >= channels:
         return False
     return bool((_reach(weight) >= pads_of(node)).all())
 

@@ -2,8 +2,8 @@
 
 A window of r taps that moves along four values gives m = 5 - r outputs for m · r products. Four
 products do (Winograd 1980; Lavin and Gray 2016, "Fast algorithms for convolutional neural
-networks", section 4): taps and values are polynomials, evaluated at 0, 1, -1 and infinity,
-multiplied there, and the product is interpolated. In matrices
+networks", section 4). It is the transpose of how two polynomials are multiplied by their values at
+0, 1, -1 and infinity, from which the product is interpolated. In matrices
 
     y = A [(G w) ⊙ (B d)]        d: four values, w: r taps, y: m outputs
 
@@ -52,7 +52,7 @@ Pair = tuple[int, int]
 
 # Rows and columns of a tile.
 TILE = 4
-# B: the values at 0, at 1 and -1, and at infinity.
+# B: the interpolation from values at 0, at 1 and -1, and at infinity, transposed.
 VALUES = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], np.float64)
 # G and A, by the number of taps.
 TAPS: dict[int, Float64] = {
@@ -65,7 +65,7 @@ OUTPUTS: dict[int, Float64] = {
 }
 # The product, of row 1 and column 1, that A adds to every output: a bias in it is in all of them.
 BIASED = TILE + 1
-# With fewer channels in or out the tiles cost more than the products that they save.
+# With fewer channels in or out, the phases counted together, tiles cost more than they save.
 MIN_CHANNELS = 256
 # Of float32, that the tiles of one image may take: 64 MB.
 MAX_TILE_NUMBERS = 1 << 24
@@ -144,7 +144,7 @@ def filter_convolution(editor: Editor) -> bool:
             continue
         outputs = _add_products(editor, layer, node.input[0])
         places = layer.places_of_outputs(*np.indices(counts))
-        _replace(editor, node, outputs, places, len(weight))
+        _replace(editor, node, layer, outputs, places)
         return True
     return False
 
@@ -167,7 +167,7 @@ def filter_upsampling(editor: Editor) -> bool:
         y, x = np.ix_(np.arange(rows.outputs), np.arange(columns.outputs))
         windows = layer.places_of_outputs(rows.window_of(y), columns.window_of(x))
         phases = 2 * (y % 2) + x % 2
-        _replace(editor, node, outputs, len(PHASES) * windows + phases, up.weight.shape[1])
+        _replace(editor, node, layer, outputs, len(PHASES) * windows + phases, len(PHASES))
         return True
     return False
 
@@ -265,11 +265,21 @@ def _transformed(weight: Float32) -> Float32:
 
 
 def _replace(
-    editor: Editor, node: onnx.NodeProto, outputs: str, places: NDArray[np.int64], channels: int
+    editor: Editor,
+    node: onnx.NodeProto,
+    layer: Filter,
+    outputs: str,
+    places: NDArray[np.int64],
+    phases: int = 1,
 ) -> None:
-    """Put the outputs at these places (H, W), and the activation behind, in place of the layer."""
+    """Put the outputs at these places (H, W), and the activation behind, in place of the layer.
+
+    Each output of the layer holds a pixel of as many `phases`.
+    """
     activation = activation_of(editor, node)
-    shape = editor.add_constant(np.array([0, -1, channels]))
+    count = layer.step**2 * layer.tile_count * phases
+    channels = layer.weight.shape[3] // phases
+    shape = editor.add_constant(np.array([0, count, channels]))
     pixels = editor.add("Reshape", [outputs, shape])
     image = editor.add("Gather", [pixels, editor.add_constant(places)], axis=1)
     if activation is not None:

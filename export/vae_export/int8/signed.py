@@ -1,6 +1,6 @@
 """Activations as signed bytes: onnxruntime's kernels for ARM multiply them without a detour.
 
-Those for x86-64 want them unsigned, and WebAssembly has none for signed ones.
+Those for x86-64 want them unsigned.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import click
 from benchmarks.instructions.counts import instructions, write_empty_graph
 from benchmarks.instructions.emulator import CPUS, DEFAULT_FOLDER, emulator_in
 from benchmarks.tables import header, row
+from vae_runtime.bundle.reading import as_storage, read_bundle
 from vae_runtime.console import CONTEXT_SETTINGS
 
 
@@ -46,7 +47,7 @@ def main(
     click.echo("Thousands of instructions per image, one thread\n")
     click.echo(header(["graph", *columns]))
     with tempfile.TemporaryDirectory() as temporary:
-        graphs = sorted(bundle.glob("*.onnx"))
+        graphs = _graphs_of_any_batch(bundle)
         if checkpoint is not None:
             graphs += _plain_graphs(checkpoint, Path(temporary))
         graphs.append(write_empty_graph(Path(temporary) / "no graph"))
@@ -58,6 +59,15 @@ def main(
             mine = by_call[len(batches) * i : len(batches) * (i + 1)]
             cells += [f"{count / 1e3:,.0f}" for count in mine]
         click.echo(row(cells))
+
+
+def _graphs_of_any_batch(bundle: Path) -> list[Path]:
+    """Those of all variants but the ones of a fixed batch."""
+    names: set[str] = set()
+    for variant in read_bundle(as_storage(bundle)).variants:
+        if variant.batch is None:
+            names.update((variant.encoder.file, variant.decoder.file))
+    return [bundle / name for name in sorted(names)]
 
 
 def _plain_graphs(checkpoint: Path, folder: Path) -> list[Path]:

@@ -31,7 +31,8 @@ def instructions(emulator: Emulator, cpu: str, calls: Calls, *, as_is: bool = Fa
     counts = [int(count) for count in MARK.findall(done.stderr)]
     if done.returncode or len(counts) != 2 * CALLS * len(calls):
         reason = (done.stderr.strip() or "no marks").splitlines()[-1]
-        raise click.ClickException(f"{', '.join(described)} don't run on {cpu}: {reason}")
+        graph, batch = calls[min(len(counts) // (2 * CALLS), len(calls) - 1)]
+        raise click.ClickException(f"{graph} doesn't run with {batch} images on {cpu}: {reason}")
     results = []
     for i, (_, batch) in enumerate(calls):
         marks = counts[2 * CALLS * i : 2 * CALLS * (i + 1)]

@@ -132,7 +132,7 @@ def _check_what_was_loaded(printed: str) -> None:
     assert {Path(name).name for name in bundle} == {
         "bundle.json",
         "encoder.onnx",
-        "decoder.cpu.onnx",
+        "decoder.onnx",
     }
     wasm = sum(size for name, size in sizes.items() if name.endswith(".wasm"))
     page = sum(sizes.values()) - wasm - sum(bundle.values())

@@ -81,7 +81,7 @@ test("a folder and a zip are loaded from a web server", async () => {
 
 test("the variant that runs, and why, can be asked", async () => {
   const vae = await load(golden.bundles.digits.path, { ort: web, precision: "auto" });
-  assert.equal(vae.variant.name, "cpu");
+  assert.equal(vae.variant.name, "fp32");
   assert.equal(vae.backend, "wasm");
   assert.equal(vae.reason, "the bundle has no int8 graphs for it");
 });
@@ -97,7 +97,7 @@ test("a variant is taken where its condition holds", async () => {
     manifest.variants.push({ ...made, name: "plain", requires: ["plain_layouts"] });
     manifest.variants.push({ ...made, name: "int8", precision: "int8", elbo_change: -0.1 });
   });
-  assert.equal((await load(blocked, { ort: web })).variant.name, "plain");
+  assert.equal((await load(blocked, { ort: web })).variant.name, portable.variant.name);
   const name = process.arch === "x64" ? "blocked" : "plain";
   assert.equal((await load(blocked)).variant.name, name);
   const auto = await load(blocked, { ort: web, precision: "auto" });

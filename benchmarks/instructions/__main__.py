@@ -7,7 +7,7 @@ whatever else the machine does. They say nothing of memory, caches and clock rat
 from __future__ import annotations
 
 import tempfile
-from itertools import product
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -51,14 +51,10 @@ def main(
         if checkpoint is not None:
             graphs += _plain_graphs(checkpoint, Path(temporary))
         graphs.append(write_empty_graph(Path(temporary) / "no graph"))
-        calls = list(product(graphs, batches))
-        counts = [instructions(emulator, cpu, calls) for cpu in cpus]
-    for i, graph in enumerate(graphs):
-        cells = [graph.name]
-        for by_call in counts:
-            mine = by_call[len(batches) * i : len(batches) * (i + 1)]
-            cells += [f"{count / 1e3:,.0f}" for count in mine]
-        click.echo(row(cells))
+        by_cpu = [instructions(emulator, cpu, graphs, batches) for cpu in cpus]
+    for graph, *by_batch in zip(graphs, *by_cpu, strict=True):
+        counts = chain.from_iterable(by_batch)
+        click.echo(row([graph.name, *(f"{count / 1e3:,.0f}" for count in counts)]))
 
 
 def _graphs_of_any_batch(bundle: Path) -> list[Path]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import click
@@ -16,15 +17,21 @@ from benchmarks.instructions.guest import AS_IS, CALLS
 GUEST = Path(__file__).with_name("guest.py")
 MARK = re.compile(r"^mark \d+ (\d+)$", re.M)
 
-# A graph and the images of one call.
-Calls = Sequence[tuple[Path, int]]
 
-
-def instructions(emulator: Emulator, cpu: str, calls: Calls, *, as_is: bool = False) -> list[float]:
-    """Of each call, for each image: the fewest of several, since the first ones allocate.
+def instructions(
+    emulator: Emulator,
+    cpu: str,
+    graphs: Sequence[Path],
+    batches: Sequence[int],
+    *,
+    as_is: bool = False,
+) -> list[list[float]]:
+    """Of each graph, at each batch, for each image: the fewest of several calls, since the first
+    ones allocate.
 
     All run in one process; as they are, graphs aren't optimized any further.
     """
+    calls = list(product(graphs, batches))
     described = [f"{graph}@{batch}" for graph, batch in calls]
     options = [AS_IS] if as_is else []
     done = emulator.python(cpu, GUEST, *options, *described, counted=True)
@@ -33,12 +40,17 @@ def instructions(emulator: Emulator, cpu: str, calls: Calls, *, as_is: bool = Fa
         reason = (done.stderr.strip() or "no marks").splitlines()[-1]
         graph, batch = calls[min(len(counts) // (2 * CALLS), len(calls) - 1)]
         raise click.ClickException(f"{graph} doesn't run with {batch} images on {cpu}: {reason}")
-    results = []
-    for i, (_, batch) in enumerate(calls):
-        marks = counts[2 * CALLS * i : 2 * CALLS * (i + 1)]
-        spent = [end - start for start, end in zip(marks[::2], marks[1::2], strict=True)]
-        results.append(min(spent) / batch)
-    return results
+    marks = iter(counts)
+    return [[_fewest(marks) / batch for batch in batches] for _ in graphs]
+
+
+def _fewest(marks: Iterator[int]) -> int:
+    """Of the calls between the next marks, one before and one behind each."""
+    spent = []
+    for _ in range(CALLS):
+        start = next(marks)
+        spent.append(next(marks) - start)
+    return min(spent)
 
 
 def write_empty_graph(path: Path) -> Path:

@@ -7,7 +7,6 @@ second, and so on: a node takes what the graph that ends with it takes more than
 from __future__ import annotations
 
 import tempfile
-from itertools import product
 from pathlib import Path
 
 import click
@@ -41,14 +40,12 @@ def main(graph: Path, cpu: str, batches: tuple[int, ...], folder: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         optimized = _optimized(emulator, cpu, graph, Path(temporary))
         parts = _parts(optimized, Path(temporary))
-        calls = list(product(parts, batches))
-        counts = instructions(emulator, cpu, calls, as_is=True)
+        counts = instructions(emulator, cpu, parts, batches, as_is=True)
     shapes = {
         tensor.name: "x".join(map(str, tensor.dims)) for tensor in optimized.graph.initializer
     }
     before = [0.0] * len(batches)
-    for i, node in enumerate(optimized.graph.node):
-        until = counts[len(batches) * i : len(batches) * (i + 1)]
+    for node, until in zip(optimized.graph.node, counts, strict=True):
         weights = next((shapes[name] for name in node.input if "x" in shapes.get(name, "")), "")
         spent = [now - then for now, then in zip(until, before, strict=True)]
         click.echo(row([node.op_type, weights, *(f"{count / 1e3:,.1f}" for count in spent)]))

@@ -171,6 +171,8 @@ class _Costs:
             self.makers.update(dict.fromkeys(node.outputs, node))
             for name in node.inputs:
                 self.takers.setdefault(name, []).append(node)
+            if all(name in self.known for name in node.inputs if name):
+                self.known.update(node.outputs)
         numbers = sum(math.prod(tensor.shape) for tensor in graph.initializers.values())
         far = rates.weights_far if numbers > FAR_CONSTANTS else math.inf
         self.first_read = min(rates.weights, far)
@@ -189,8 +191,7 @@ class _Costs:
 
     def _is_known(self, node: Node) -> bool:
         """Whether onnxruntime computes the node once and for all: what it takes is constant."""
-        if all(name in self.known for name in node.inputs if name):
-            self.known.update(node.outputs)
+        if self.known.issuperset(node.outputs):
             return True
         return all(self.values[name].numbers is not None for name in node.outputs if name)
 
@@ -333,9 +334,9 @@ class _Costs:
         if node is None or node.operator != "Sigmoid":
             return False
         takers = self.takers.get(node.outputs[0], [])
-        return [taker.operator for taker in takers] == ["Mul"] and node.inputs[0] in takers[
-            0
-        ].inputs
+        if len(takers) != 1 or takers[0].operator != "Mul":
+            return False
+        return node.inputs[0] in takers[0].inputs
 
     def _is_gated(self, node: Node) -> bool:
         return any(self._is_gate(self.makers.get(name)) for name in node.inputs)

@@ -106,8 +106,8 @@ def test_threads_and_pickles_work_on_a_board(emulator: Emulator) -> None:
 def test_counts_of_instructions_repeat(emulator: Emulator) -> None:
     from vae_runtime.vae import EMBEDDED_BUNDLE
 
-    calls = [(EMBEDDED_BUNDLE / "decoder.cpu.onnx", batch) for batch in (1, 16)]
-    first, second = (instructions(emulator, CPUS[0], calls) for _ in range(2))
+    graphs = [EMBEDDED_BUNDLE / "decoder.cpu.onnx"]
+    (first,), (second,) = (instructions(emulator, CPUS[0], graphs, (1, 16)) for _ in range(2))
     assert first == pytest.approx(second, rel=0.01)
 
 

@@ -11,11 +11,9 @@ import onnx
 from tqdm import tqdm
 
 from vae_export.int8.qdq import CalibratedModel
-from vae_export.rewrites.operators import QUANTIZABLE
+from vae_export.rewrites.operators import MIN_QUANTIZED_CHANNELS, QUANTIZABLE
 from vae_runtime.arrays import Float32
 
-# Convolutions and matrix products with fewer inputs or outputs gain nothing from int8.
-MIN_CHANNELS = 16
 # Percent of an activation's values that its 8 bits reach; the rest is clipped.
 CLIPPING_PERCENTILES = (100.0, 99.99, 99.95, 99.9)
 
@@ -152,7 +150,7 @@ def layers_worth_quantizing(model: onnx.ModelProto) -> list[Layer]:
             continue
         shape = weight_shapes[node.input[1]]
         # The first dense layer of a decoder has as few inputs as the model latents.
-        if min(shape[0], shape[1]) < MIN_CHANNELS:
+        if min(shape[0], shape[1]) < MIN_QUANTIZED_CHANNELS:
             continue
         takers = [taker for taker in model.graph.node if node.output[0] in taker.input]
         if len(takers) == 1 and takers[0].op_type == "Relu":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from vae_export.costs import gain
 from vae_runtime.engine.conditions import (
     ARM64,
@@ -23,18 +25,22 @@ def int8_gains(int8: bytes, fp32: bytes) -> Gains:
 
     `fp32` is the fastest graph with blocked layouts, without which float32 is slower.
     """
-    gains: Gains = {}
-    for condition in KNOWN:
-        reckoned = gain(int8, fp32, condition)
-        if reckoned >= MIN_INT8_GAIN:
-            gains[condition] = round(reckoned, 2)
-    return gains
+    return _gains(int8, fp32, {condition: condition for condition in KNOWN})
 
 
 def arm_gains(int8: bytes, fp32: bytes) -> Gains:
     """The same on 64-bit ARM with integer dot products; `fp32` is the fastest graph there."""
-    reckoned = gain(int8, fp32, ARM64)
-    return {INTEGER_DOT_PRODUCTS: round(reckoned, 2)} if reckoned >= MIN_INT8_GAIN else {}
+    return _gains(int8, fp32, {INTEGER_DOT_PRODUCTS: ARM64})
+
+
+def _gains(int8: bytes, fp32: bytes, rates: Mapping[Condition, Condition]) -> Gains:
+    """By each condition, reckoned with the rates that hold for it."""
+    gains: Gains = {}
+    for condition, rate in rates.items():
+        reckoned = gain(int8, fp32, rate)
+        if reckoned >= MIN_INT8_GAIN:
+            gains[condition] = round(reckoned, 2)
+    return gains
 
 
 def common_gains(parts: list[Gains]) -> Gains:

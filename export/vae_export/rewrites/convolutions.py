@@ -154,6 +154,13 @@ def add_crop(
     return editor.add("Slice", [source, starts, ends, where], output)
 
 
+def add_pixels(editor: Editor, image: str, count: int, channels: int) -> str:
+    """Bring (N, C, H, W) to its pixels (N, H · W, C), `count` of them."""
+    channels_last = editor.add("Transpose", [image], perm=TO_CHANNELS_LAST)
+    shape = editor.add_constant(np.array([0, count, channels]))
+    return editor.add("Reshape", [channels_last, shape])
+
+
 def weight_of(editor: Editor, node: onnx.NodeProto) -> Float32 | None:
     """The constant weight (·, ·, kh, kw) of a two-dimensional convolution in float32, else None."""
     weight = editor.constant(node.input[1])
@@ -214,6 +221,27 @@ def has_own_pads(node: onnx.NodeProto) -> bool:
 def pads_of(node: onnx.NodeProto) -> list[int]:
     """Pads of a two-dimensional convolution: top, left, bottom, right."""
     return list(attributes(node).get("pads", [0, 0, 0, 0]))
+
+
+def opposite_pads(node: onnx.NodeProto, weight: Float32) -> list[int]:
+    """A Conv of stride 1 with pads p is a ConvTranspose with pads k - 1 - p, and vice versa: those
+    of the other. Where one is below zero there is no such layer.
+    """
+    height, width = weight.shape[2:]
+    return [size - 1 - pad for size, pad in zip([height, width] * 2, pads_of(node), strict=True)]
+
+
+def flipped(weight: Float32) -> Float32:
+    """The weight of that other layer: the kernel turned around, in and out exchanged."""
+    return weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
+
+
+def output_sides(editor: Editor, node: onnx.NodeProto, weight: Float32) -> tuple[int, int]:
+    """Height and width of what a Conv of stride 1 makes of an image whose sides are known."""
+    height, width = editor.shapes[node.input[0]][2:]
+    top, left, bottom, right = pads_of(node)
+    kernel_height, kernel_width = weight.shape[2:]
+    return height + top + bottom - kernel_height + 1, width + left + right - kernel_width + 1
 
 
 def set_pads(node: onnx.NodeProto, pads: list[int]) -> None:

@@ -57,6 +57,14 @@ class Editor:
             return []
         return [node for node in self.nodes if name in node.input]
 
+    def image_sides(self, name: str) -> tuple[int, int] | None:
+        """Height and width of a value (N, C, H, W), None where a size but the batch is unknown."""
+        shape = self.shapes.get(name, [])
+        # What isn't known is 0.
+        if len(shape) != 4 or not all(shape[1:]):
+            return None
+        return shape[2], shape[3]
+
     def of_type(self, op_type: str) -> list[onnx.NodeProto]:
         """The nodes with this operator of ONNX's own domain, but those that are hidden."""
         found = []

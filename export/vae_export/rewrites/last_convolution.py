@@ -71,14 +71,11 @@ class LastConvolution:
     phases_have_even_sides: bool
 
     def add_phase(self, editor: Editor, p: int, q: int) -> str:
-        is_silu = len(self.activations) == 2
-        if is_silu or not self.activations:
+        if len(self.activations) == 2:
             phase = add_phase(editor, self.up, p, q, None)
-        else:
-            phase = add_phase(editor, self.up, p, q, self.activations[0])
-        if is_silu:
             return editor.add("Mul", [phase, editor.add("Sigmoid", [phase])])
-        return phase
+        activation = self.activations[0] if self.activations else None
+        return add_phase(editor, self.up, p, q, activation)
 
     def replace(self, editor: Editor, blocks: str, side: int) -> None:
         """Put the pixel shuffle of `blocks`, channels (a, b, out), in place of the layers."""

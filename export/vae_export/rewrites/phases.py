@@ -30,6 +30,7 @@ from vae_export.rewrites.convolutions import (
     activation_of,
     add_conv,
     add_crop,
+    add_pixels,
     upsampling_of,
     window,
 )
@@ -70,10 +71,10 @@ def pair_phases(editor: Editor) -> bool:
     """
     for node in editor.of_type("ConvTranspose"):
         up = upsampling_of(editor, node)
-        shape = editor.shapes.get(node.input[0], [])
-        if up is None or len(shape) != 4 or not all(shape[1:]):
+        inside = editor.image_sides(node.input[0])
+        if up is None or inside is None:
             continue
-        sides = (shape[2] + up.more[0], shape[3] + up.more[1])
+        sides = (inside[0] + up.more[0], inside[1] + up.more[1])
         if math.prod(sides) * math.prod(up.weight.shape[:2]) > MAX_PAIRED_PRODUCTS:
             continue
         activation = activation_of(editor, node)
@@ -127,20 +128,20 @@ def gather_phases(editor: Editor) -> bool:
     """
     for node in editor.of_type("ConvTranspose"):
         up = upsampling_of(editor, node)
-        shape = editor.shapes.get(node.input[0], [])
-        if up is None or not any(up.excess) or len(shape) != 4 or not all(shape[1:]):
+        inside = editor.image_sides(node.input[0])
+        if up is None or not any(up.excess) or inside is None:
             continue
         more = [_more_of_phase(up, a, b) for a, b in PHASES]
-        sizes = [(shape[2] + rows, shape[3] + columns) for rows, columns in more]
+        sizes = [(inside[0] + rows, inside[1] + columns) for rows, columns in more]
         if min(map(min, sizes)) < 1:
             continue
         activation = activation_of(editor, node)
         pixels = []
         for i, (a, b) in enumerate(PHASES):
             phase = add_phase(editor, up, a, b, activation, more[i])
-            pixels.append(_add_pixels(editor, phase, math.prod(sizes[i]), up.weight.shape[1]))
+            pixels.append(add_pixels(editor, phase, math.prod(sizes[i]), up.weight.shape[1]))
         editor.remove(node, activation)
-        sides = (2 * shape[2] + up.surplus[0], 2 * shape[3] + up.surplus[1])
+        sides = (2 * inside[0] + up.surplus[0], 2 * inside[1] + up.surplus[1])
         _gather(editor, pixels, sizes, sides, (activation or node).output[0])
         return True
     return False
@@ -156,13 +157,6 @@ def _more_of_phase(up: Upsampling, a: int, b: int) -> tuple[int, int]:
         # A window that ends at its own row can't be kept from the last one.
         more.append(max((surplus - phase + 1) // 2, -taps.after))
     return more[0], more[1]
-
-
-def _add_pixels(editor: Editor, image: str, count: int, channels: int) -> str:
-    """Bring (N, C, H, W) to its pixels (N, H · W, C)."""
-    channels_last = editor.add("Transpose", [image], perm=TO_CHANNELS_LAST)
-    shape = editor.add_constant(np.array([0, count, channels]))
-    return editor.add("Reshape", [channels_last, shape])
 
 
 def _gather(
@@ -191,13 +185,13 @@ def _split(editor: Editor, interleave: Interleave) -> bool:
         activation = activation_of(editor, node)
         phases = [add_phase(editor, up, a, b, activation) for a, b in PHASES]
         editor.remove(node, activation)
-        shape = editor.shapes.get(node.input[0], [])
+        inside = editor.image_sides(node.input[0])
         output = (activation or node).output[0]
-        if len(shape) == 4 and all(shape[1:]):
-            sides = (shape[2] + up.more[0], shape[3] + up.more[1])
-            interleave(editor, phases, up, sides, output)
-        else:
+        if inside is None:
             _interleave(editor, phases, up, output)
+        else:
+            sides = (inside[0] + up.more[0], inside[1] + up.more[1])
+            interleave(editor, phases, up, sides, output)
         return True
     return False
 

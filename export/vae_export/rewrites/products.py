@@ -20,7 +20,10 @@ from vae_export.rewrites.convolutions import (
     TO_CHANNELS_LAST,
     activation_of,
     bias_of,
+    flipped,
     is_plain,
+    opposite_pads,
+    output_sides,
     pads_of,
     weight_of,
 )
@@ -85,7 +88,7 @@ def _multiply(editor: Editor, node: onnx.NodeProto, pixels: Pixels) -> None:
     out, _, kernel_height, kernel_width = weight.shape
     bias = bias_of(editor, node, out)
     assert bias is not None
-    sides = _output_sides(editor, node, weight)
+    sides = output_sides(editor, node, weight)
     top, left = pads_of(node)[:2]
     window = []
     for y, x in product(range(kernel_height), range(kernel_width)):
@@ -113,7 +116,7 @@ def _has_few_outputs(node: onnx.NodeProto, weight: Float32) -> bool:
     out, channels, *kernel = weight.shape
     if max(kernel) == 1 or out > MAX_OUTPUT_CHANNELS or out >= channels:
         return False
-    return bool((_reach(weight) >= pads_of(node)).all())
+    return min(opposite_pads(node, weight)) >= 0
 
 
 def transpose_few_outputs(editor: Editor) -> bool:
@@ -128,39 +131,25 @@ def transpose_few_outputs(editor: Editor) -> bool:
             continue
         bias = bias_of(editor, node, len(weight))
         assert bias is not None
-        flipped = np.ascontiguousarray(weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
-        constants = [editor.add_constant(flipped), editor.add_constant(bias)]
+        constants = [editor.add_constant(flipped(weight)), editor.add_constant(bias)]
         editor.remove(node)
         editor.add(
             "ConvTranspose",
             [node.input[0], *constants],
             node.output[0],
-            pads=(_reach(weight) - pads_of(node)).tolist(),
+            pads=opposite_pads(node, weight),
         )
         return True
     return False
 
 
-def _reach(weight: Float32) -> NDArray[np.int64]:
-    """How far a kernel reaches beyond one of its corners: above, left, below, right."""
-    height, width = weight.shape[2:]
-    return np.array([height, width, height, width]) - 1
-
-
 def _weight(editor: Editor, node: onnx.NodeProto) -> Float32 | None:
     """The weight (out, in, kh, kw) of a convolution of stride 1 that can be a product."""
     weight = weight_of(editor, node)
-    shape = editor.shapes.get(node.input[0], [])
-    if weight is None or len(shape) != 4 or not all(shape[1:]) or not is_plain(node, stride=1):
+    sides = editor.image_sides(node.input[0])
+    if weight is None or sides is None or not is_plain(node, stride=1):
         return None
     return None if bias_of(editor, node, len(weight)) is None else weight
-
-
-def _output_sides(editor: Editor, node: onnx.NodeProto, weight: Float32) -> tuple[int, int]:
-    _, _, height, width = editor.shapes[node.input[0]]
-    top, left, bottom, right = pads_of(node)
-    kernel_height, kernel_width = weight.shape[2:]
-    return height + top + bottom - kernel_height + 1, width + left + right - kernel_width + 1
 
 
 def _product(

@@ -18,16 +18,16 @@ from vae_export.rewrites.convolutions import (
     add_conv,
     bias_of,
     is_plain,
+    output_sides,
     pads_of,
     weight_of,
 )
 from vae_export.rewrites.editor import Editor
 from vae_export.rewrites.last_convolution import MAX_OUTPUT_CHANNELS
+from vae_export.rewrites.operators import MIN_QUANTIZED_CHANNELS
 
 # Pixels in a side of the blocks.
 BLOCK = 4
-# Convolutions of fewer channels aren't quantized.
-MIN_CHANNELS = 16
 
 
 def stride_last_convolution(editor: Editor) -> bool:
@@ -44,8 +44,8 @@ def stride_last_convolution(editor: Editor) -> bool:
         out, channels, height, width = weight.shape
         bias = bias_of(editor, node, out)
         top, left, bottom, right = pads_of(node)
-        sides = (shape[2] + top + bottom - height + 1, shape[3] + left + right - width + 1)
-        is_small = out <= MAX_OUTPUT_CHANNELS and channels >= MIN_CHANNELS
+        sides = output_sides(editor, node, weight)
+        is_small = out <= MAX_OUTPUT_CHANNELS and channels >= MIN_QUANTIZED_CHANNELS
         if bias is None or not is_small or not all(shape[2:]) or np.any(np.mod(sides, BLOCK)):
             continue
         blocks = np.zeros(

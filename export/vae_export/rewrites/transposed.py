@@ -11,8 +11,9 @@ from vae_export.rewrites.convolutions import (
     Upsampling,
     add_conv,
     bias_of,
+    flipped,
     is_plain,
-    pads_of,
+    opposite_pads,
     upsampling_of,
     weight_of,
 )
@@ -33,16 +34,14 @@ def flip_stride_one(editor: Editor) -> bool:
             continue
         bias = bias_of(editor, node, weight.shape[1])
         height, width = weight.shape[2:]
-        top, left, bottom, right = pads_of(node)
-        rows = Taps(height, height - 1 - top, height - 1 - bottom)
-        columns = Taps(width, width - 1 - left, width - 1 - right)
-        pads = (rows.before, rows.after, columns.before, columns.after)
+        top, left, bottom, right = pads = opposite_pads(node, weight)
         extra = attributes(node).get("output_padding", [0, 0])
         if bias is None or min(pads) < 0 or any(extra):
             continue
-        flipped = weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
+        rows = Taps(height, top, bottom)
+        columns = Taps(width, left, right)
         editor.remove(node)
-        add_conv(editor, node.input[0], flipped, bias, rows, columns, node.output[0])
+        add_conv(editor, node.input[0], flipped(weight), bias, rows, columns, node.output[0])
         return True
     return False
 

@@ -34,11 +34,12 @@ from numpy.typing import NDArray
 
 from vae_export.rewrites.convolutions import (
     TO_CHANNELS_FIRST,
-    TO_CHANNELS_LAST,
     Upsampling,
     activation_of,
+    add_pixels,
     bias_of,
     is_plain,
+    output_sides,
     pads_of,
     upsampling_of,
     weight_of,
@@ -130,15 +131,14 @@ def filter_convolution(editor: Editor) -> bool:
     """Conv 3×3 = sixteen matrix products of tiles of 4 × 4 pixels."""
     for node in editor.of_type("Conv"):
         weight = weight_of(editor, node)
-        shape = editor.shapes.get(node.input[0], [])
-        if weight is None or len(shape) != 4 or not all(shape[1:]):
+        sides = editor.image_sides(node.input[0])
+        if weight is None or sides is None:
             continue
         bias = bias_of(editor, node, len(weight))
         if weight.shape[2:] != (3, 3) or bias is None or not is_plain(node, stride=1):
             continue
-        top, left, bottom, right = pads_of(node)
-        sides = (shape[2], shape[3])
-        counts = (shape[2] + top + bottom - 2, shape[3] + left + right - 2)
+        top, left, _, _ = pads_of(node)
+        counts = output_sides(editor, node, weight)
         layer = Filter(weight.transpose(2, 3, 1, 0), bias, sides, (-top, -left), counts)
         if not layer.is_worth_it:
             continue
@@ -153,10 +153,9 @@ def filter_upsampling(editor: Editor) -> bool:
     """ConvTranspose 4×4 of stride 2 = sixteen matrix products of tiles, and a pixel shuffle."""
     for node in editor.of_type("ConvTranspose"):
         up = upsampling_of(editor, node)
-        shape = editor.shapes.get(node.input[0], [])
-        if up is None or up.weight.shape[2:] != (4, 4) or len(shape) != 4 or not all(shape[1:]):
+        sides = editor.image_sides(node.input[0])
+        if up is None or up.weight.shape[2:] != (4, 4) or sides is None:
             continue
-        sides = (shape[2], shape[3])
         rows, columns = (_PhaseWindows.of(up, axis, sides[axis]) for axis in (0, 1))
         first = (rows.first, columns.first)
         counts = (rows.count, columns.count)
@@ -239,9 +238,7 @@ def _add_products(editor: Editor, layer: Filter, source: str) -> str:
 def _add_tiles(editor: Editor, layer: Filter, source: str) -> str:
     """Add the copies of pixels (N, 16, T, C)."""
     channels = layer.weight.shape[2]
-    pixels = editor.add("Transpose", [source], perm=TO_CHANNELS_LAST)
-    shape = editor.add_constant(np.array([0, layer.sides[0] * layer.sides[1], channels]))
-    pixels = editor.add("Reshape", [pixels, shape])
+    pixels = add_pixels(editor, source, layer.sides[0] * layer.sides[1], channels)
     behind = editor.add_constant(np.array([0, 0, 0, 0, 1, 0]))
     padded = editor.add("Pad", [pixels, behind])
     return editor.add("Gather", [padded, editor.add_constant(layer.pixels_of_tiles())], axis=1)

@@ -1,6 +1,7 @@
 """The int8 variant of a whole bundle."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -130,28 +131,15 @@ def test_what_loses_too_much_on_held_out_images_is_tried_again_more_carefully(
         return replace(bundle, variants=(*bundle.variants[:-1], int8))
 
     folder = tmp_path / "b.vae"
-    bundle = add_int8(
-        dense_bundle,
-        folder,
-        images,
-        50,
-        measure,
-        target=ALWAYS_FASTER,
-    )
+    add = partial(add_int8, dense_bundle, folder, images, 50, measure, target=ALWAYS_FASTER)
+    bundle = add()
     assert bundle.variants[-1].elbo_change == -20
     assert bundle.variants[-1].elbo_budget == 50
     assert len(tried) == 2
     # Other images calibrated.
     assert tried[0].decoder.sha256 != tried[1].decoder.sha256
     with pytest.raises(Int8UnavailableError, match="loses 60.00 nats .* more than the 50 allowed"):
-        add_int8(
-            dense_bundle,
-            folder,
-            images,
-            50,
-            measure,
-            target=ALWAYS_FASTER,
-        )
+        add()
 
 
 def test_of_larger_images_fewer_calibrate() -> None:

@@ -37,6 +37,8 @@ FAR_CONSTANTS = 1 << 23
 # takes as many times as long.
 ALIASED_NUMBERS = 4096
 ALIASING = 4
+# Outputs of a product of bytes that are computed at once, however few there are.
+INT8_COLUMNS = 16
 # Batches that a variant has to be faster at.
 BATCHES = (1, 32)
 # What is reckoned to gain less isn't worth another file, and may be a loss in truth. Plain layouts
@@ -241,7 +243,7 @@ class _Costs:
         block = self.rates.block
         rate = self.rates.convolution
         if self._is_int8(node):
-            block = 1
+            block = INT8_COLUMNS
             rate *= self.rates.int8
         elif block > 1:
             self.blocked.add(node.outputs[0])
@@ -313,7 +315,16 @@ class _Costs:
         if node.operator in FUSED:
             maker = self.makers.get(node.inputs[0])
             return maker is not None and maker.operator in QUANTIZABLE and self._takes_bytes(maker)
+        if node.operator == "Add":
+            return self._adds_bytes(node)
         return node.operator in QUANTIZABLE | BYTE_MOVERS and self._is_int8(node)
+
+    def _adds_bytes(self, node: Node) -> bool:
+        parts = [self.makers.get(name) for name in node.inputs]
+        takers = self.takers.get(node.outputs[0], [])
+        if any(part is None or part.operator != "DequantizeLinear" for part in parts):
+            return False
+        return all(taker.operator == "QuantizeLinear" for taker in takers)
 
     def _is_int8(self, node: Node) -> bool:
         """Whether what the node takes are bytes, which onnxruntime then multiplies as such."""

@@ -19,6 +19,8 @@ from onnx import helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from vae_export.graphs import checked
+from vae_export.int8.dense import names_with_few_inputs, store_weights_as_bytes
+from vae_export.int8.followers import followers, moved_values
 from vae_export.ort import open_session
 from vae_export.rewrites.operators import BYTE_MOVERS, PIXEL_MOVERS
 from vae_runtime.arrays import Float32
@@ -52,7 +54,8 @@ class CalibratedModel:
         """`inputs` (N, …) are what the graph meets in use, `nodes` the names of all candidates."""
         self.model = model
         self.one_input = inputs[:1]
-        watched = self._nodes([*nodes, *self.movers(nodes)])
+        self.few_inputs = names_with_few_inputs(model)
+        watched = self._nodes([*nodes, *followers(model, nodes)])
         self.values = _sample_values(model, inputs, _values_at(watched))
         self.logits = {name for name in _logits(model) if name in self.values}
         for name in self.logits:
@@ -62,11 +65,19 @@ class CalibratedModel:
                 self.values[name] = self.values[name].clip(MIN_SILU_INPUT, None)
 
     def quantize(self, nodes: Sequence[str], percentile: float) -> bytes:
-        """The graph with the nodes of these names, and what only moves their results, in int8.
+        """The graph with the nodes of these names, and those that follow them, in int8.
 
         The 8 bits of an activation reach `percentile` percent of its values; the rest is clipped.
         """
-        nodes = [*nodes, *self.movers(nodes)]
+        dense = [name for name in nodes if name in self.few_inputs]
+        computing = [name for name in nodes if name not in self.few_inputs]
+        computing += followers(self.model, computing)
+        int8 = self._in_bytes(computing, percentile) if computing else _copy(self.model)
+        store_weights_as_bytes(int8, dense)
+        return self._finished(int8)
+
+    def _in_bytes(self, nodes: Sequence[str], percentile: float) -> onnx.ModelProto:
+        """The graph with the nodes of these names, at least one, computing in bytes."""
         overrides = {}
         for name, (low, high) in self.ranges(nodes, percentile).items():
             overrides[name] = [{"rmin": low, "rmax": high}]
@@ -83,23 +94,10 @@ class CalibratedModel:
                 reduce_range=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                nodes_to_quantize=nodes,
+                nodes_to_quantize=list(nodes),
                 extra_options={"TensorQuantOverrides": overrides},
             )
-            int8 = onnx.load(int8_file)
-        return self._finished(int8)
-
-    def movers(self, nodes: Sequence[str]) -> list[str]:
-        """The names of the nodes that copy results of `nodes` and nothing else."""
-        quantized = set()
-        for node in self._nodes(nodes):
-            quantized.update(node.output)
-        movers = []
-        for node in self.model.graph.node:
-            if node.op_type in BYTE_MOVERS and quantized.issuperset(_moved_values(node)):
-                quantized.add(node.output[0])
-                movers.append(node.name)
-        return movers
+            return onnx.load(int8_file)
 
     def ranges(self, nodes: Sequence[str], percentile: float) -> Ranges:
         """What the 8 bits of each value at these nodes reach, from lowest to highest.
@@ -143,20 +141,13 @@ def _values_at(nodes: Sequence[onnx.NodeProto]) -> list[str]:
     return list(names)
 
 
-def _moved_values(node: onnx.NodeProto) -> list[str]:
-    """The values that a mover copies; the other inputs say where to."""
-    if node.op_type == "Concat":
-        return list(node.input)
-    return list(node.input[:1])
-
-
 def _groups_that_share_a_range(nodes: Sequence[onnx.NodeProto]) -> list[set[str]]:
     """The values that movers bring together; groups that share a value are one."""
     groups: list[set[str]] = []
     for node in nodes:
         if node.op_type not in BYTE_MOVERS:
             continue
-        merged = {*_moved_values(node), *node.output}
+        merged = {*moved_values(node), *node.output}
         apart = []
         for group in groups:
             if group & merged:
@@ -177,7 +168,7 @@ def _logits(model: onnx.ModelProto) -> list[str]:
     for node in reversed(model.graph.node):
         moves_logits = node.op_type in PIXEL_MOVERS and node.output[0] in names
         if node.op_type == "Sigmoid" or moves_logits:
-            names += [name for name in _moved_values(node) if uses[name] == 1]
+            names += [name for name in moved_values(node) if uses[name] == 1]
     return names
 
 
@@ -244,10 +235,15 @@ def _sample_values(
     return {name: np.concatenate(parts) for name, parts in samples.items()}
 
 
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    return copied
+
+
 def _returning(model: onnx.ModelProto, names: Sequence[str]) -> bytes:
     """The model with the named values that it computes as further outputs."""
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
+    watched = _copy(model)
     outputs = {output.name for output in model.graph.output}
     wanted = set(names) - outputs
     for node in model.graph.node:

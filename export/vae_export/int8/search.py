@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import onnx
 from tqdm import tqdm
 
+from vae_export.int8.dense import names_with_few_inputs
+from vae_export.int8.followers import takers_by_value, with_only_relu
 from vae_export.int8.qdq import CalibratedModel
 from vae_export.rewrites.operators import MIN_QUANTIZED_CHANNELS, QUANTIZABLE
 from vae_runtime.arrays import Float32
@@ -94,7 +96,7 @@ def quantize_within_budget(
             # Each layer alone, and at most as many choices of several.
             progress.total = trial_count + 2 * len(layers) - 1
             costs = cost_of_each_layer(trials, layers, percentile)
-            ordered = _in_order_of_worth(layers, costs, calibrated)
+            ordered = _in_order_of_worth(layers, costs, calibrated, budget)
             best = drop_layers_until_within(trials, ordered, percentile, budget)
     if best.cost > budget:
         return SearchResult(None, best.cost)
@@ -141,31 +143,39 @@ def layers_worth_quantizing(model: onnx.ModelProto) -> list[Layer]:
     """The convolutions and matrix products that gain from int8, each with the Relu behind it.
 
     Together, the 8 bits of the result reach from zero to its largest value. Without the Relu they
-    would have to reach down to the most negative one too, which costs ten times the ELBO.
+    would have to reach down to the most negative one too, which costs ten times the ELBO. Of dense
+    layers with few inputs the weights alone become bytes.
     """
-    weight_shapes = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    weight_dims = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    stored = names_with_few_inputs(model)
+    takers = takers_by_value(model)
     layers: list[Layer] = []
     for node in model.graph.node:
-        if node.op_type not in QUANTIZABLE or node.input[1] not in weight_shapes:
+        if node.op_type not in QUANTIZABLE or node.input[1] not in weight_dims:
             continue
-        shape = weight_shapes[node.input[1]]
-        # The first dense layer of a decoder has as few inputs as the model latents.
-        if min(shape[0], shape[1]) < MIN_QUANTIZED_CHANNELS:
+        dims = weight_dims[node.input[1]]
+        if not _is_wide(node, dims):
             continue
-        takers = [taker for taker in model.graph.node if node.output[0] in taker.input]
-        if len(takers) == 1 and takers[0].op_type == "Relu":
-            layers.append((node.name, takers[0].name))
-        else:
-            layers.append((node.name,))
+        nodes = [node] if node.name in stored else with_only_relu(node, takers)
+        layers.append(tuple(part.name for part in nodes))
     return layers
 
 
+def _is_wide(node: onnx.NodeProto, weight_dims: Sequence[int]) -> bool:
+    """Whether it has channels enough; of a convolution those that it takes count."""
+    outputs, inputs = weight_dims[:2]
+    if node.op_type == "Conv":
+        return inputs >= MIN_QUANTIZED_CHANNELS
+    return min(inputs, outputs) >= MIN_QUANTIZED_CHANNELS
+
+
 def _in_order_of_worth(
-    layers: Sequence[Layer], costs: dict[Layer, float], calibrated: CalibratedModel
+    layers: Sequence[Layer], costs: dict[Layer, float], calibrated: CalibratedModel, budget: float
 ) -> list[Layer]:
     """Layers that should stay in int8 first: the one that makes the logits, then the cheapest.
 
-    The layer of the logits was rewritten for int8; in fp32 it is slow.
+    The layer of the logits was rewritten for int8; in fp32 it is slow. Where it alone costs more
+    than the budget it can't stay.
     """
     makes_logits = set()
     for node in calibrated.model.graph.node:
@@ -173,6 +183,7 @@ def _in_order_of_worth(
             makes_logits.add(node.name)
 
     def rank(layer: Layer) -> tuple[bool, float]:
-        return makes_logits.isdisjoint(layer), costs[layer]
+        stays = not makes_logits.isdisjoint(layer) and costs[layer] <= budget
+        return not stays, costs[layer]
 
     return sorted(layers, key=rank)

@@ -65,6 +65,8 @@ INT8_PASSES: tuple[Pass, ...] = (
     block_last_convolution,
     # Where the phases have odd sides, which the pass above leaves alone.
     separate_last_convolution,
+    # Where it has no phases before it.
+    stride_last_convolution,
     block_last_upsampling,
     split_phases,
 )

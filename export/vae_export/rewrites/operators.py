@@ -13,7 +13,7 @@ ACTIVATIONS = frozenset({"Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "Softplu
 # What has weights and gains from int8.
 QUANTIZABLE = frozenset({"Conv", "Gemm", "MatMul"})
 
-# With fewer inputs or outputs they gain nothing from it.
+# Convolutions with fewer inputs, and matrix products with fewer inputs or outputs, gain nothing.
 MIN_QUANTIZED_CHANNELS = 16
 
 # Copy bytes as well as numbers: between quantized layers they stay in int8, and all that they bring

@@ -1,12 +1,13 @@
-"""A last convolution that makes whole blocks of pixels, channels last: for int8 on ARM.
+"""A last convolution that makes whole blocks of pixels, channels last: for int8.
 
-onnxruntime's int8 products there have sixteen columns at once, of which a last convolution to one
-channel fills one. A convolution of stride 4 that makes blocks of 4 × 4 pixels fills them: of the
-windows of 6 × 6 pixels that they read, each row is one copy.
+onnxruntime's int8 products have sixteen columns at once, of which a last convolution to one channel
+fills one. A convolution of stride 4 that makes blocks of 4 × 4 pixels fills them: of the windows of
+6 × 6 pixels that they read, each row is one copy. For three channels blocks of 2 × 2 do.
 """
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -26,14 +27,14 @@ from vae_export.rewrites.editor import Editor
 from vae_export.rewrites.last_convolution import MAX_OUTPUT_CHANNELS
 from vae_export.rewrites.operators import MIN_QUANTIZED_CHANNELS
 
-# Pixels in a side of the blocks.
-BLOCK = 4
+# Columns of an int8 product.
+COLUMNS = 16
 
 
 def stride_last_convolution(editor: Editor) -> bool:
-    """Conv of stride 1 to few channels = Conv of stride 4 to blocks of pixels, and their layout.
+    """Conv of stride 1 to few channels = Conv of stride s to blocks of pixels, and their layout.
 
-    y[4i + a, 4j + b] = Σ w[κ, λ] · x[4i + a + κ, 4j + b + λ]: channel (a, b) of a convolution
+    y[si + a, sj + b] = Σ w[κ, λ] · x[si + a + κ, sj + b + λ]: channel (a, b) of a convolution
     whose kernel is w, moved by (a, b).
     """
     for node in editor.of_type("Conv"):
@@ -46,21 +47,27 @@ def stride_last_convolution(editor: Editor) -> bool:
         top, left, bottom, right = pads_of(node)
         sides = output_sides(editor, node, weight)
         is_small = out <= MAX_OUTPUT_CHANNELS and channels >= MIN_QUANTIZED_CHANNELS
-        if bias is None or not is_small or not all(shape[2:]) or np.any(np.mod(sides, BLOCK)):
+        side = _block_side(out)
+        if bias is None or not is_small or not all(shape[2:]) or np.any(np.mod(sides, side)):
             continue
         blocks = np.zeros(
-            (BLOCK, BLOCK, out, channels, height + BLOCK - 1, width + BLOCK - 1), np.float32
+            (side, side, out, channels, height + side - 1, width + side - 1), np.float32
         )
-        for a, b in product(range(BLOCK), repeat=2):
+        for a, b in product(range(side), repeat=2):
             blocks[a, b, :, :, a : a + height, b : b + width] = weight
-        rows = Taps(height + BLOCK - 1, top, bottom, BLOCK)
-        columns = Taps(width + BLOCK - 1, left, right, BLOCK)
+        rows = Taps(height + side - 1, top, bottom, side)
+        columns = Taps(width + side - 1, left, right, side)
         kernel = blocks.reshape(-1, *blocks.shape[3:])
-        blocked = add_conv(editor, node.input[0], kernel, np.tile(bias, BLOCK**2), rows, columns)
+        blocked = add_conv(editor, node.input[0], kernel, np.tile(bias, side**2), rows, columns)
         editor.remove(node)
         _add_layout(editor, blocked, sides, out, node.output[0])
         return True
     return False
+
+
+def _block_side(out: int) -> int:
+    """The pixels in a side of the blocks."""
+    return math.isqrt(COLUMNS) if out == 1 else math.isqrt(COLUMNS // MAX_OUTPUT_CHANNELS)
 
 
 def _add_layout(
@@ -68,8 +75,9 @@ def _add_layout(
 ) -> None:
     """Lay out channels (a, b, out) of each block as pixels, as bytes can be."""
     height, width = sides
+    side = _block_side(out)
     whole = editor.add("Transpose", [blocked], perm=TO_CHANNELS_LAST)
-    in_block = [0, height // BLOCK, width // BLOCK, BLOCK, BLOCK * out]
+    in_block = [0, height // side, width // side, side, side * out]
     apart = editor.add("Reshape", [whole, editor.add_constant(np.array(in_block))])
     rows = editor.add("Transpose", [apart], perm=[0, 1, 3, 2, 4])
     if out == 1:

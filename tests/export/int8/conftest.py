@@ -19,12 +19,12 @@ def z() -> Float32:
 
 @pytest.fixture(scope="session")
 def four_layers() -> bytes:
-    """A decoder of 2 latents: dense 2→32, dense 32→1024, conv 16→16, conv 16→1."""
+    """A decoder of 2 latents: dense 2→80, dense 80→1024, conv 16→16, conv 16→1."""
     torch.manual_seed(0)
     decoder = nn.Sequential(
-        nn.Linear(2, 32),
+        nn.Linear(2, 80),
         nn.SiLU(),
-        nn.Linear(32, 1024),
+        nn.Linear(80, 1024),
         nn.ReLU(),
         nn.Unflatten(1, (16, 8, 8)),
         nn.Conv2d(16, 16, 3, padding=1),

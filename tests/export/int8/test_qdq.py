@@ -12,6 +12,7 @@ from tests.export.toys import traced_decoder
 from torch import Tensor, nn
 
 from vae_export.graphs import export_graph
+from vae_export.int8.followers import followers
 from vae_export.int8.qdq import CalibratedModel
 from vae_export.int8.search import layers_worth_quantizing
 from vae_export.rewrites import INT8_PASSES, rewrite
@@ -75,7 +76,7 @@ def test_values_concatenated_twice_share_one_range(z: Float32) -> None:
     )
     nodes = int8_nodes(model)
     calibrated = CalibratedModel(model, z, nodes)
-    ranges = calibrated.ranges([*nodes, *calibrated.movers(nodes)], 99.9)
+    ranges = calibrated.ranges([*nodes, *followers(model, nodes)], 99.9)
     for node in model.graph.node:
         if node.op_type == "Concat" and all(name in ranges for name in node.input):
             assert len({ranges[name] for name in (*node.input, *node.output)}) == 1

@@ -137,7 +137,7 @@ def test_what_loses_too_much_on_held_out_images_is_tried_again_more_carefully(
     assert bundle.variants[-1].elbo_budget == 50
     assert len(tried) == 2
     # Other images calibrated.
-    assert tried[0].decoder.sha256 != tried[1].decoder.sha256
+    assert tried[0].encoder.sha256 != tried[1].encoder.sha256
     with pytest.raises(Int8UnavailableError, match="loses 60.00 nats .* more than the 50 allowed"):
         add()
 

@@ -290,3 +290,11 @@ def _partial_graph_unprinted() -> Iterator[None]:
     with contextlib.redirect_stderr(io.StringIO()) as printed:
         yield
     sys.stderr.write(printed.getvalue())
+
+
+def remove_unused_constants(model: onnx.ModelProto) -> None:
+    """In place: without the initializers that no node takes."""
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from vae_export.graphs import remove_unused_constants
 from vae_export.rewrites.editor import attributes
 from vae_runtime.arrays import Float32
 
@@ -41,26 +42,30 @@ def _axis_of_inputs(node: onnx.NodeProto) -> int:
 def store_weights_as_bytes(model: onnx.ModelProto, names: Collection[str]) -> None:
     """In place: the dense layers of these names have weights of 8 bits, one scale per output."""
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    stored: dict[str, str] = {}
     for node in list(model.graph.node):
         if node.name not in names:
             continue
         name = node.input[1]
-        weight = numpy_helper.to_array(weights[name])
-        _add_floats_of_bytes(model, name, weight, _axis_of_inputs(node))
-        node.input[1] = f"{name}_of_bytes"
-        model.graph.initializer.remove(weights[name])
+        if name not in stored:
+            weight = numpy_helper.to_array(weights[name])
+            stored[name] = _add_floats_of_bytes(model, name, weight, _axis_of_inputs(node))
+        node.input[1] = stored[name]
+    remove_unused_constants(model)
 
 
-def _add_floats_of_bytes(model: onnx.ModelProto, name: str, weight: Float32, axis: int) -> None:
-    """Add the weight, rounded, as a value of constants; `axis` is that of the inputs."""
+def _add_floats_of_bytes(model: onnx.ModelProto, name: str, weight: Float32, axis: int) -> str:
+    """Add a weight, rounded, as a value of constants; `axis` is that of the inputs."""
     largest = np.abs(weight).max(axis, keepdims=True)
     scale = (np.where(largest > 0, largest, 1) / LARGEST_BYTE).astype(np.float32)
     rounded = np.round(weight / scale).astype(np.int8)
-    scale_name, bytes_name = f"{name}_scale", f"{name}_bytes"
-    model.graph.initializer.append(numpy_helper.from_array(scale, scale_name))
-    model.graph.initializer.append(numpy_helper.from_array(rounded, bytes_name))
+    rounded_name = f"{name}_rounded"
+    scale_name = f"{name}_scale"
     floats = f"{name}_floats"
-    cast = helper.make_node("Cast", [bytes_name], [floats], to=TensorProto.FLOAT)
-    scaled = helper.make_node("Mul", [floats, scale_name], [f"{name}_of_bytes"])
+    scaled = f"{name}_scaled"
+    model.graph.initializer.append(numpy_helper.from_array(rounded, rounded_name))
+    model.graph.initializer.append(numpy_helper.from_array(scale, scale_name))
+    cast = helper.make_node("Cast", [rounded_name], [floats], to=TensorProto.FLOAT)
     model.graph.node.insert(0, cast)
-    model.graph.node.insert(1, scaled)
+    model.graph.node.insert(1, helper.make_node("Mul", [floats, scale_name], [scaled]))
+    return scaled

@@ -18,7 +18,7 @@ import onnx
 from onnx import helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from vae_export.graphs import checked
+from vae_export.graphs import checked, remove_unused_constants
 from vae_export.int8.dense import names_with_few_inputs, store_weights_as_bytes
 from vae_export.int8.followers import followers, moved_values
 from vae_export.ort import open_session
@@ -206,14 +206,7 @@ def _leave_products_before_silu(int8: onnx.ModelProto) -> None:
                     taker.input[i] = to_bytes.input[0]
         int8.graph.node.remove(to_float)
         int8.graph.node.remove(to_bytes)
-    _remove_unused_constants(int8)
-
-
-def _remove_unused_constants(model: onnx.ModelProto) -> None:
-    used = {name for node in model.graph.node for name in node.input}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
+    remove_unused_constants(int8)
 
 
 def _sample_values(

@@ -33,7 +33,7 @@ const MAX_RESULT_NUMBERS = 2 ** 29;
 export interface LoadOptions {
   /* onnxruntime's module; by default onnxruntime-node in Node, onnxruntime-web/wasm elsewhere. */
   readonly ort?: unknown;
-  /* "auto" takes int8 where the bundle recommends it; by default "fp32". */
+  /* "auto" takes int8 where the bundle says that it is faster, and good enough; by default "fp32". */
   readonly precision?: Precision;
 }
 

@@ -95,20 +95,38 @@ test("a variant is taken where its condition holds", async () => {
     const made = { ...portable, providers: ["CPUExecutionProvider"] };
     manifest.variants.push({ ...made, name: "blocked", requires: ["blocked_layouts"] });
     manifest.variants.push({ ...made, name: "plain", requires: ["plain_layouts"] });
-    manifest.variants.push({ ...made, name: "int8", precision: "int8", elbo_change: -0.1 });
   });
   assert.equal((await load(blocked, { ort: web })).variant.name, portable.variant.name);
   const name = process.arch === "x64" ? "blocked" : "plain";
   assert.equal((await load(blocked)).variant.name, name);
-  const auto = await load(blocked, { ort: web, precision: "auto" });
+});
+
+test("int8 is taken by itself where the bundle says that it is faster", async () => {
+  const here = process.arch === "x64" ? "blocked_layouts" : "integer_dot_products";
+  const withGains = (gains) =>
+    edited((manifest) => {
+      manifest.schema = 2;
+      const int8 = { name: "int8", precision: "int8", elbo_change: -0.1, gains };
+      manifest.variants.push({ ...manifest.variants[0], ...int8 });
+    });
+  const faster = await withGains({ [here]: 1.3 });
+  const auto = await load(faster, { precision: "auto" });
   assert.equal(auto.variant.name, "int8");
   assert.deepEqual(auto.precisions, ["fp32", "int8"]);
+  const inBrowsers = await load(faster, { ort: web, precision: "auto" });
+  const elsewhere = await load(await withGains({}), { precision: "auto" });
+  for (const { variant, reason } of [inBrowsers, elsewhere]) {
+    assert.equal(variant.name, "fp32");
+    assert.equal(reason, "int8 isn't known to be faster here");
+  }
+  assert.equal((await load(faster, { ort: web, precision: "int8" })).variant.name, "int8");
 });
 
 test("int8 beyond its budget isn't taken by itself", async () => {
   const folder = await edited((manifest) => {
     const [portable] = manifest.variants;
-    manifest.variants.push({ ...portable, name: "int8", precision: "int8", elbo_change: -0.4 });
+    const gains = { blocked_layouts: 1.3, integer_dot_products: 2 };
+    manifest.variants.push({ ...portable, name: "int8", precision: "int8", elbo_change: -0.4, gains });
   });
   const auto = await load(folder, { precision: "auto" });
   assert.equal(auto.variant.precision, "fp32");

@@ -112,6 +112,7 @@ function variantAt(values: JsonObject, path: string, shared: Record<string, numb
     decoder: graphAt(objectAt(values.decoder, `${path}.decoder`), `${path}.decoder`),
     elboChange: change === null ? null : numberAt(change, `${path}.elbo_change`),
     elboBudget: numberAt(values.elbo_budget ?? ELBO_BUDGET, `${path}.elbo_budget`),
+    gains: numbersAt(values.gains ?? {}, `${path}.gains`),
     scoreQuantiles: Object.keys(own).length ? own : shared,
     relativeQuantiles: numbersAt(values.relative_quantiles ?? {}, `${path}.relative_quantiles`),
   };

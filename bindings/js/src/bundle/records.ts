@@ -26,6 +26,8 @@ export interface Variant {
   /* Nats per image against fp32; null where it wasn't measured. */
   readonly elboChange: number | null;
   readonly elboBudget: number;
+  /* Of int8, by condition: how many times as fast as fp32 it is reckoned to be. */
+  readonly gains: Readonly<Record<string, number>>;
   readonly scoreQuantiles: Readonly<Record<string, number>>;
   readonly relativeQuantiles: Readonly<Record<string, number>>;
 }

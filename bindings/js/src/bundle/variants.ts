@@ -11,7 +11,8 @@ export interface Choice {
   readonly reason: string;
 }
 
-/* "auto" takes int8 where the bundle has it for this place and its loss of ELBO is within the bundle's budget.
+/* "auto" takes int8 where the bundle says that it is faster in this place and its loss of ELBO is within the
+   bundle's budget.
    Throws BundleError where there is no variant of that precision. */
 export function chosenVariant(
   manifest: Manifest,
@@ -24,6 +25,9 @@ export function chosenVariant(
   const int8 = candidates(manifest, "int8", conditions)[0];
   if (!int8) {
     return { variant: bestOf(manifest, "fp32", conditions), reason: "the bundle has no int8 graphs for it" };
+  }
+  if (!Object.keys(int8.gains).some((condition) => conditions.includes(condition))) {
+    return { variant: bestOf(manifest, "fp32", conditions), reason: "int8 isn't known to be faster here" };
   }
   const change = int8.elboChange;
   if (change === null || change < -int8.elboBudget) {

@@ -43,7 +43,9 @@ def convolve_before_upsampling(editor: Editor) -> bool:
         if weight is None or weight.shape[2:] != (1, 1) or any(pads_of(conv)):
             continue
         before = editor.add_like(conv, resize.input[0])
-        editor.add_like(resize, before, conv.output[0])
+        # By scales, for sizes would be of as many channels as there were.
+        scales = editor.add_constant(np.array([1, 1, 2, 2], np.float32))
+        editor.add("Resize", [before, "", scales], conv.output[0], **attributes(resize))
         _remove(editor, resize, conv)
         return True
     return False

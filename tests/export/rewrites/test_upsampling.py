@@ -80,6 +80,24 @@ def test_a_1x1_convolution_moves_before_the_upsampling(
     assert_same(before, after, (channels, height, width))
 
 
+def test_a_1x1_convolution_moves_before_an_upsampling_to_a_size() -> None:
+    upsampling = resize("x", "u", 2)
+    upsampling.input[:] = ["x", "", "", "sizes"]
+    nodes = [
+        helper.make_node("Shape", ["x"], ["batch_size"], start=0, end=1),
+        # Three channels: the convolution makes five.
+        helper.make_node("Concat", ["batch_size", "rest"], ["sizes"], axis=0),
+        upsampling,
+        helper.make_node("Conv", ["u", "w"], ["y"], kernel_shape=[1, 1]),
+    ]
+    weights = random_weights(0, w=(5, 3, 1, 1)) | {"rest": np.array([3, 8, 12])}
+    before = make_model(nodes, weights, (3, 4, 6))
+    after = rewrite(before, [convolve_before_upsampling])
+    assert after is not None
+    assert [node.op_type for node in after.graph.node if "x" in node.input] == ["Shape", "Conv"]
+    assert_same(before, after, (3, 4, 6))
+
+
 @QUICK
 @given(channels=sides, out=sides, height=sides, width=sides, seed=st.integers(0, 99))
 def test_an_upsampling_that_two_convolutions_take_leaves_both(

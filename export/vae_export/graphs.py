@@ -13,6 +13,7 @@ from typing import Any
 
 import onnx
 import torch
+from onnxscript.rewriter.rules.common import _no_op as no_op
 from torch import nn
 
 from vae_export.torch_modules import first_line, module_name
@@ -83,7 +84,7 @@ def _traced(
 ) -> onnx.ModelProto:
     """What torch's exporter makes of the module, run on `example`."""
     try:
-        with _quiet(), _partial_graph_unprinted(), torch.no_grad():
+        with _quiet(), _partial_graph_unprinted(), _small_numbers_kept(), torch.no_grad():
             program = torch.onnx.export(
                 module,
                 (example,),
@@ -298,3 +299,25 @@ def remove_unused_constants(model: onnx.ModelProto) -> None:
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
+
+
+@contextmanager
+def _small_numbers_kept() -> Iterator[None]:
+    """Keep the additions of small numbers that torch's exporter would take for nothing.
+
+    Its rules for x + 0 and x · 1 also fit constants within 1e-8 and 1 + 1e-5 (onnxscript,
+    rewriter/_pattern_ir.py), and a division by x + 1e-8 became one by zero.
+    """
+    constants = []
+    for rule in no_op.rules:
+        for node in rule._target_pattern:
+            constants += [value for value in node.inputs if hasattr(value, "_abs_tol")]
+    tolerances = [(constant._abs_tol, constant._rel_tol) for constant in constants]
+    for constant in constants:
+        constant._abs_tol = constant._rel_tol = 0.0
+    try:
+        yield
+    finally:
+        for constant, (absolute, relative) in zip(constants, tolerances, strict=True):
+            constant._abs_tol = absolute
+            constant._rel_tol = relative

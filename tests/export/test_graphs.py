@@ -48,6 +48,18 @@ def decoder(vae: VAE) -> onnx.ModelProto:
     return export_graph(vae.decoder, (2,), "z", ["image"], NOTES)
 
 
+def test_an_addition_of_a_small_number_stays() -> None:
+    class Share(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            positive = torch.relu(x)
+            return positive / (positive.sum(1, keepdim=True) + 1e-9)
+
+    model = export_graph(Share(), (3,), "x", ["y"], {})
+    x = np.array([[-1, -2, -3], [1, 2, 1]], np.float32)
+    (y,) = open_session(model.SerializeToString()).run(None, {"x": x})
+    np.testing.assert_allclose(y, np.array([[0, 0, 0], [0.25, 0.5, 0.25]]), atol=1e-6)
+
+
 def test_versions_and_metadata(encoder: onnx.ModelProto, decoder: onnx.ModelProto) -> None:
     for model in (encoder, decoder):
         onnx.checker.check_model(model, full_check=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vae_export.adapters import Adapted, Hints, adapt
-from vae_export.adapters.parts import unwrapped
+from vae_export.adapters.parts import unwrap_inside, unwrapped
 from vae_export.labels import LatentPlaces, measure_latents
 from vae_export.likelihoods import find_likelihood, giving_means
 from vae_export.sizes import keeping_shape
@@ -110,6 +110,8 @@ def _other_types(modules: Sequence[nn.Module]) -> list[str]:
 
 def _adapted(modules: Sequence[nn.Module], description: Description) -> Adapted:
     copies = [copied(unwrapped(module)).cpu().eval().float() for module in modules]
+    for module in copies:
+        unwrap_inside(module)
     adapted = adapt(*copies, image_shape=description.image_shape, hints=description.hints)
     wanted = description.latent_dim
     if wanted is not None and wanted != adapted.latent_dim:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from vae_runtime.errors import VAEError
 
@@ -22,13 +22,16 @@ def as_list(outputs: Any) -> list[Any]:
 
 def copied(module: nn.Module) -> nn.Module:
     """A deep copy. Raises VAEError naming the module where torch cannot make one."""
+    computed: dict[int, Any] = {}
+    for submodule in module.modules():
+        for value in vars(submodule).values():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                # torch copies none that it computed from others, as weight_norm's weights.
+                computed[id(value)] = value.detach().clone()
     try:
-        return copy.deepcopy(module)
+        return copy.deepcopy(module, computed)
     except (RuntimeError, TypeError) as error:
-        raise VAEError(
-            f"{module_name(module)} cannot be copied: {first_line(error)} "
-            "(remove weight_norm and the like first)"
-        ) from error
+        raise VAEError(f"{module_name(module)} cannot be copied: {first_line(error)}") from error
 
 
 @contextlib.contextmanager

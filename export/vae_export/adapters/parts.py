@@ -107,6 +107,15 @@ def unwrapped(module: nn.Module) -> nn.Module:
     return module
 
 
+def unwrap_inside(module: nn.Module) -> None:
+    """Put what they hold in the place of wrappers inside a module. Raises VAEError as above."""
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            inner = unwrapped(child)
+            if inner is not child:
+                setattr(parent, name, inner)
+
+
 def possible_parts(vae: nn.Module) -> list[Parts]:
     """Every pair of parts that a whole VAE has by the names that people give them.
 

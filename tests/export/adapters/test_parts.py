@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_export.adapters import adapt
-from vae_export.adapters.parts import possible_parts, unwrapped
+from vae_export.adapters.parts import possible_parts, unwrap_inside, unwrapped
 from vae_runtime.errors import VAEError
 
 SHAPE = (1, 8, 8)
@@ -83,3 +83,13 @@ def test_wrappers_of_torch_are_looked_into() -> None:
     assert unwrapped(torch.compile(vae)) is vae  # type: ignore[arg-type]
     with pytest.raises(VAEError, match="is TorchScript"):
         unwrapped(torch.jit.script(vae.decoder))
+
+
+def test_wrappers_inside_a_module_are_replaced_by_what_they_hold() -> None:
+    vae = Heads()
+    encoder, decoder = vae.encoder, vae.decoder
+    vae.encoder = nn.DataParallel(encoder)  # type: ignore[assignment]
+    vae.decoder = torch.compile(decoder)  # type: ignore[assignment]
+    unwrap_inside(vae)
+    assert vae.encoder is encoder
+    assert vae.decoder is decoder

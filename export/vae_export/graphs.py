@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import sys
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import onnx
 import torch
-from onnxscript.rewriter.rules.common import _no_op as no_op
 from torch import nn
 
 from vae_export.torch_modules import first_line, module_name
+from vae_export.tracing import tracing
 from vae_runtime.errors import VAEError
 from vae_runtime.graphs import GraphError, check_graph
 
@@ -27,14 +21,6 @@ BATCH_DIMENSION = "batch"
 # Traced with one image, torch would take the batch for a constant.
 EXAMPLE_BATCH = 2
 Shapes = Mapping[str, tuple[int, ...]]
-NOISY_LOGGERS = (
-    "torch.onnx",
-    "onnxscript",
-    "onnx_ir",
-    "torch.export",
-    "torch.fx",
-    "torch._subclasses",
-)
 
 
 def export_graph(
@@ -84,7 +70,7 @@ def _traced(
 ) -> onnx.ModelProto:
     """What torch's exporter makes of the module, run on `example`."""
     try:
-        with _quiet(), _partial_graph_unprinted(), _small_numbers_kept(), torch.no_grad():
+        with tracing():
             program = torch.onnx.export(
                 module,
                 (example,),
@@ -260,64 +246,9 @@ def _name_dimensions(name: str, model: onnx.ModelProto) -> None:
             size.dim_param = prefix + dimension
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Turn torch's own warnings and log lines off, and back to what they were afterwards."""
-    # A distribution that checks its arguments looks at values, which no graph can.
-    distributions = torch.distributions.Distribution
-    checks_arguments = distributions._validate_args
-    distributions.set_default_validate_args(False)
-    loggers = [logging.getLogger(name) for name in NOISY_LOGGERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        distributions.set_default_validate_args(checks_arguments)
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
-def _partial_graph_unprinted() -> Iterator[None]:
-    """Keep the partial graph off stderr that torch.export prints before it raises.
-
-    There is no way to ask it not to (torch/export/_trace.py). Whatever is printed without an
-    exception is passed on.
-    """
-    with contextlib.redirect_stderr(io.StringIO()) as printed:
-        yield
-    sys.stderr.write(printed.getvalue())
-
-
 def remove_unused_constants(model: onnx.ModelProto) -> None:
     """In place: without the initializers that no node takes."""
     used = {name for node in model.graph.node for name in node.input}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
-
-
-@contextmanager
-def _small_numbers_kept() -> Iterator[None]:
-    """Keep the additions of small numbers that torch's exporter would take for nothing.
-
-    Its rules for x + 0 and x · 1 also fit constants within 1e-8 and 1 + 1e-5 (onnxscript,
-    rewriter/_pattern_ir.py), and a division by x + 1e-8 became one by zero.
-    """
-    constants = []
-    for rule in no_op.rules:
-        for node in rule._target_pattern:
-            constants += [value for value in node.inputs if hasattr(value, "_abs_tol")]
-    tolerances = [(constant._abs_tol, constant._rel_tol) for constant in constants]
-    for constant in constants:
-        constant._abs_tol = constant._rel_tol = 0.0
-    try:
-        yield
-    finally:
-        for constant, (absolute, relative) in zip(constants, tolerances, strict=True):
-            constant._abs_tol = absolute
-            constant._rel_tol = relative

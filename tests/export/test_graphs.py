@@ -60,6 +60,19 @@ def test_an_addition_of_a_small_number_stays() -> None:
     np.testing.assert_allclose(y, np.array([[0, 0, 0], [0.25, 0.5, 0.25]]), atol=1e-6)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_without_heads_is_exported(masked: bool) -> None:
+    class Attention(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            mask = x @ x.transpose(1, 2) if masked else None
+            return nn.functional.scaled_dot_product_attention(x, 2 * x, value=-x, attn_mask=mask)
+
+    model = export_graph(Attention(), (5, 4), "x", ["y"], {})
+    x = torch.rand((3, 5, 4), generator=torch.Generator().manual_seed(0))
+    (y,) = open_session(model.SerializeToString()).run(None, {"x": x.numpy()})
+    np.testing.assert_allclose(y, Attention()(x).numpy(), atol=1e-6)
+
+
 def test_versions_and_metadata(encoder: onnx.ModelProto, decoder: onnx.ModelProto) -> None:
     for model in (encoder, decoder):
         onnx.checker.check_model(model, full_check=True)

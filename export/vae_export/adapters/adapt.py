@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vae_export.adapters.agreement import require_means_decoded
 from vae_export.adapters.outputs import (
     NO_LOG_VAR,
     Path,
@@ -117,6 +118,10 @@ def adapt(
     else:
         tries = [Parts(vae, unwrapped(decoder), f"{module_name(vae)} and {module_name(decoder)}")]
     trip = _first_round_trip(tries, image_shape, hints)
+    if decoder is None:
+        images = probe_images(image_shape, flat=trip.flat_images)
+        means, _ = trip.paths.read(run_module(trip.parts.encoder, images))
+        require_means_decoded(vae, trip.parts, images, means)
     scale = latent_scale(vae)
     image_range, range_finding = _range(vae, trip, scale, hints)
     adapted = _wrapped(trip, image_range, scale, image_shape)
@@ -167,9 +172,7 @@ def _first_round_trip(tries: list[Parts], image_shape: ImageShape, hints: Hints)
     """
     failures: list[_Failure] = []
     for parts, flat_images in product(tries, (False, True)):
-        images = probe_images(image_shape)
-        if flat_images:
-            images = images.flatten(1)
+        images = probe_images(image_shape, flat=flat_images)
         is_method = isinstance(parts.encoder, VAEMethod)
         try:
             outputs = run_module(parts.encoder, images)
@@ -212,12 +215,18 @@ def _round_trip(
 def _decoded(decoder: nn.Module, z: Tensor, image_shape: ImageShape) -> tuple[Path, bool]:
     """Where the decoder's output holds images, and whether they are flat."""
     output = run_module(decoder, z)
+    again = run_module(decoder, z)
     name = module_name(decoder)
     path = image_path(output)
     if path is None:
         found = describe_tensors(tensors_in(output)) or type(output).__name__
         raise VAEError(f"{name} should return an image; it returns {found}")
     image = at(output, path)
+    if not torch.equal(image.nan_to_num(), at(again, path).nan_to_num()):
+        raise VAEError(
+            f"{name} gives other images at every call: it draws; return the mean of p(x | z) in "
+            "place of a draw"
+        )
     shape = tuple(image.shape[1:])
     is_flat = shape == (math.prod(image_shape),)
     if shape != image_shape and not is_flat:
@@ -247,10 +256,11 @@ def _range(
     return found, f"image range: {found}{clamped} ({reason})"
 
 
-def probe_images(image_shape: ImageShape) -> Tensor:
-    """Seeded noise (PROBE_COUNT, C, H, W) in [0, 1]."""
+def probe_images(image_shape: ImageShape, *, flat: bool = False) -> Tensor:
+    """Seeded noise (PROBE_COUNT, C, H, W) in [0, 1], flattened or not."""
     generator = torch.Generator().manual_seed(0)
-    return torch.rand((PROBE_COUNT, *image_shape), generator=generator)
+    images = torch.rand((PROBE_COUNT, *image_shape), generator=generator)
+    return images.flatten(1) if flat else images
 
 
 def probe_latents(latent_shape: tuple[int, ...]) -> Tensor:

@@ -272,6 +272,15 @@ def test_the_error_of_a_method_is_told_and_not_that_of_attributes_beside_it() ->
         adapt(Labelled(), image_shape=SHAPE)
 
 
+def test_a_decoder_that_draws_is_named() -> None:
+    class Draws(Flat):
+        def decode(self, z: Tensor) -> Any:
+            return torch.bernoulli(super().decode(z))
+
+    with pytest.raises(VAEError, match=r"Draws.decode gives other images .*it draws"):
+        adapt(Draws().eval(), image_shape=SHAPE)
+
+
 def test_images_with_channels_last_are_told_how_to_turn() -> None:
     class ChannelsLast(Flat):
         def decode(self, z: Tensor) -> Any:

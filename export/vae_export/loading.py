@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from vae_export.factory import make_modules
-from vae_export.weights import BAD_FILE, load_weights, read_saved
+from vae_export.weights import load_weights, read_saved
 from vae_runtime.arrays import ImageShape
 from vae_runtime.errors import VAEError
 
@@ -24,8 +23,6 @@ DIFFUSERS_FILE = "config.json"
 # Diffusers' pipelines keep their VAE in a folder of its own.
 PIPELINE_FILE = "model_index.json"
 PIPELINE_VAE = "vae"
-# What a library raises for a folder that is damaged or of another version.
-LOADING_ERRORS = (*BAD_FILE, OSError, pickle.PickleError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -141,7 +138,8 @@ def _package(module: str, package: str, folder: Path) -> Any:
 def _loaded(load: Any, folder: Path) -> Any:
     try:
         return load(str(folder))
-    except LOADING_ERRORS as error:
+    except Exception as error:
+        # Folders may be damaged or of another version, and whatever they import may be missing.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise VAEError(f"{folder}: cannot be loaded: {reason[:300]}") from error
 

@@ -23,6 +23,20 @@ def test_a_folder_of_a_library_that_is_missing_says_what_to_install(
         load_vae(str(tmp_path), None, trust=False)
 
 
+def test_whatever_a_library_raises_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text('{"_class_name": "VAE"}')
+    # As a library does whose own optional dependency is missing.
+    broken = "class VAE:\n    def from_pretrained(folder): return Missing(folder)\n"
+    (tmp_path / "diffusers.py").write_text(broken)
+    monkeypatch.delitem(sys.modules, "diffusers", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(VAEError, match="cannot be loaded: name 'Missing' is not defined"):
+        load_vae(str(tmp_path), None, trust=False)
+    sys.modules.pop("diffusers", None)
+
+
 def test_pythaes_pickled_parts_are_not_read_without_trust(tmp_path: Path) -> None:
     (tmp_path / "model_config.json").write_text('{"name": "VAEConfig"}')
     (tmp_path / "encoder.pkl").write_bytes(b"")

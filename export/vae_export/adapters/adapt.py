@@ -23,7 +23,7 @@ from vae_export.adapters.outputs import (
     image_path,
     tensors_in,
 )
-from vae_export.adapters.parts import Parts, VAEMethod, possible_parts, unwrapped
+from vae_export.adapters.parts import Parts, VAEMethod, possible_parts, unwrapped, vae_inside
 from vae_export.adapters.posterior import find_posterior
 from vae_export.adapters.ranges import ImageRange, find_range, last_operation
 from vae_export.adapters.wrapped import AdaptedDecoder, AdaptedEncoder, LatentScale
@@ -114,10 +114,14 @@ def adapt(
     hints = hints or Hints()
     vae = unwrapped(vae)
     if decoder is None:
+        vae = vae_inside(vae)
         tries = possible_parts(vae)
     else:
         tries = [Parts(vae, unwrapped(decoder), f"{module_name(vae)} and {module_name(decoder)}")]
-    trip = _first_round_trip(tries, image_shape, hints)
+    try:
+        trip = _first_round_trip(tries, image_shape, hints)
+    except VAEError as error:
+        raise _videos(vae) or error from None
     if decoder is None:
         images = probe_images(image_shape, flat=trip.flat_images)
         means, _ = trip.paths.read(run_module(trip.parts.encoder, images))
@@ -184,6 +188,17 @@ def _first_round_trip(tries: list[Parts], image_shape: ImageShape, hints: Hints)
         except VAEError as error:
             failures.append(_Failure(error, is_method, encodes=True))
     raise max(failures, key=_Failure.weight).error
+
+
+def _videos(vae: nn.Module) -> VAEError | None:
+    """What is wrong with a module that has layers for videos."""
+    for path, layer in vae.named_modules():
+        if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
+            return VAEError(
+                f"{module_name(vae)} is for videos: its {path} is a convolution in time too, and a "
+                "bundle's images are (C, H, W); give a module that takes and returns such images"
+            )
+    return None
 
 
 def _round_trip(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -22,6 +22,8 @@ SPREAD_FIELDS: Mapping[str, Spread] = {
     "log_covariance": "log_var",
     "log_variance": "log_var",
     "z_logvar": "log_var",
+    "latent_log_var": "log_var",
+    "latent_logvar": "log_var",
     "log_std": "log_std",
     "log_sigma": "log_std",
     "stddev": "std",
@@ -40,6 +42,7 @@ IMAGE_FIELDS = (
     "recon",
     "x_recon",
     "x_hat",
+    "x_mean",
     "image",
     "images",
     "probs",
@@ -120,13 +123,7 @@ def tensors_in(output: Any) -> dict[str, Tensor]:
     if isinstance(output, Tensor):
         return {"the output": output}
     found = {}
-    if isinstance(output, Mapping):
-        items: Iterator[tuple[Any, Any]] = iter(output.items())
-    elif isinstance(output, tuple | list):
-        items = iter(enumerate(output))
-    else:
-        items = iter(vars(output).items()) if hasattr(output, "__dict__") else iter(())
-    for name, value in items:
+    for name, value in _items(output):
         if isinstance(value, Tensor):
             found[str(name)] = value
     return found
@@ -142,11 +139,10 @@ def posterior_paths(output: Any) -> list[PosteriorPaths]:
         if found is not None:
             return [found]
     several = []
-    if isinstance(output, tuple | list):
-        for i, item in enumerate(output):
-            found = _named_posterior(item, (i,))
-            if found is not None:
-                several.append(found)
+    for step, item in _items(output):
+        found = _named_posterior(item, (step,))
+        if found is not None:
+            several.append(found)
     return several
 
 
@@ -189,6 +185,15 @@ def describe_tensors(tensors: Mapping[str, Tensor]) -> str:
         shape = ", ".join(map(str, tensor.shape[1:]))
         shown.append(f"{name} (N, {shape})")
     return ", ".join(shown)
+
+
+def _items(output: Any) -> list[tuple[str | int, Any]]:
+    """What an output holds, each with the step that leads to it."""
+    if isinstance(output, Mapping):
+        return list(output.items())
+    if isinstance(output, tuple | list):
+        return list(enumerate(output))
+    return list(vars(output).items()) if hasattr(output, "__dict__") else []
 
 
 def _named_posterior(output: Any, path: Path) -> PosteriorPaths | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,9 @@ SPREAD_HEADS = (
     "to_logvar",
     "linear_logvar",
 )
+# How other names of such layers end.
+MEAN_ENDINGS = ("mu", "mean")
+SPREAD_ENDINGS = ("var",)
 # latent-diffusion's names of the 1×1 convolutions behind the encoder and before the decoder.
 QUANT_CONV = "quant_conv"
 POST_QUANT_CONV = "post_quant_conv"
@@ -116,6 +119,34 @@ def unwrap_inside(module: nn.Module) -> None:
                 setattr(parent, name, inner)
 
 
+def vae_inside(module: nn.Module) -> nn.Module:
+    """The module that has the parts: itself, or the only one inside of it that has.
+
+    So are VAEs in LightningModules beside losses and metrics, and in averages of weights. Raises
+    VAEError where several may be it.
+    """
+    if _has_parts(module):
+        return module
+    inside = [(name, child) for name, child in module.named_children() if _has_parts(child)]
+    if len(inside) > 1:
+        names = ", ".join(name for name, _ in inside)
+        raise VAEError(
+            f"{module_name(module)} has several modules that may be the VAE: {names}; give one"
+        )
+    return inside[0][1] if inside else module
+
+
+def _has_parts(module: nn.Module) -> bool:
+    for first, second in METHOD_PAIRS:
+        if callable(getattr(module, first, None)) and callable(getattr(module, second, None)):
+            return True
+    for first, second in ATTRIBUTE_PAIRS:
+        pair = (getattr(module, first, None), getattr(module, second, None))
+        if all(isinstance(part, nn.Module) for part in pair):
+            return True
+    return False
+
+
 def possible_parts(vae: nn.Module) -> list[Parts]:
     """Every pair of parts that a whole VAE has by the names that people give them.
 
@@ -176,8 +207,8 @@ def _attribute_pairs(vae: nn.Module) -> Iterator[Parts]:
 
 def _heads(vae: nn.Module) -> tuple[str, str] | None:
     """The names of the layers for mean and spread that stand beside the encoder, if there are."""
-    means = [name for name in MEAN_HEADS if isinstance(getattr(vae, name, None), nn.Module)]
-    spreads = [name for name in SPREAD_HEADS if isinstance(getattr(vae, name, None), nn.Module)]
+    means = _layers(vae, MEAN_HEADS, MEAN_ENDINGS)
+    spreads = _layers(vae, SPREAD_HEADS, SPREAD_ENDINGS)
     if not means or not spreads:
         return None
     if len(means) > 1 or len(spreads) > 1:
@@ -186,3 +217,10 @@ def _heads(vae: nn.Module) -> tuple[str, str] | None:
             f"{', '.join([*means, *spreads])}; give it a method encode that returns the two"
         )
     return means[0], spreads[0]
+
+
+def _layers(vae: nn.Module, names: Sequence[str], endings: tuple[str, ...]) -> list[str]:
+    """The layers of these names; where there are none, those whose names end so."""
+    layers = [name for name, _ in vae.named_children()]
+    known = [name for name in layers if name in names]
+    return known or [name for name in layers if name.endswith(endings)]

@@ -101,6 +101,8 @@ def _of_positions(
     """Of a tuple: the two tensors of one shape that are no sample."""
     tensors = tensors_in(output)
     if not isinstance(output, tuple | list) or not tensors:
+        if len(tensors) > 1:
+            raise _ambiguous(name, describe_tensors(tensors))
         found = describe_tensors(tensors) or type(output).__name__
         raise VAEError(f"{name} should return z_mean, z_log_var; it returns {found}")
     positions = [i for i, item in enumerate(output) if isinstance(item, Tensor)]

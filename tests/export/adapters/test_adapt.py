@@ -67,6 +67,7 @@ ENCODINGS: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "posterior inside": lambda mean, log_var: Holder(normal(mean, log_var)),
     "distribution": normal,
     "independent": lambda mean, log_var: torch.distributions.Independent(normal(mean, log_var), 1),
+    "under another name": lambda mean, log_var: {"z_dist": normal(mean, log_var), "x": None},
     "in a tuple": lambda mean, log_var: (normal(mean, log_var), None),
     "log of deviation": lambda mean, log_var: {"mu": mean, "log_sigma": log_var / 2},
     "variance": lambda mean, log_var: {"mu": mean, "var": log_var.exp()},
@@ -279,6 +280,35 @@ def test_a_decoder_that_draws_is_named() -> None:
 
     with pytest.raises(VAEError, match=r"Draws.decode gives other images .*it draws"):
         adapt(Draws().eval(), image_shape=SHAPE)
+
+
+def test_fields_of_unknown_names_are_listed_and_can_be_chosen() -> None:
+    class Named(Flat):
+        def encode(self, x: Tensor) -> Any:
+            mean, log_var = self.posterior(x)
+            return {"a": mean, "b": log_var}
+
+    vae = Named().eval()
+    with pytest.raises(VAEError, match=r"a \(N, 3\), b \(N, 3\).*--encoder-outputs"):
+        adapt(vae, image_shape=SHAPE)
+    assert adapt(vae, image_shape=SHAPE, hints=Hints(outputs=("a", "b"))).latent_shape == (3,)
+
+
+def test_a_model_for_videos_is_said_to_be_one() -> None:
+    class Video(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Conv3d(1, 2, 1)
+
+        def encode(self, x: Tensor) -> Any:
+            _, _, _, _, _ = x.shape
+            return self.inner(x)
+
+        def decode(self, z: Tensor) -> Any:
+            return z
+
+    with pytest.raises(VAEError, match=r"Video is for videos: its inner .*\(C, H, W\)"):
+        adapt(Video(), image_shape=SHAPE)
 
 
 def test_images_with_channels_last_are_told_how_to_turn() -> None:

@@ -57,6 +57,23 @@ class Both(nn.Module):
         return self.mean(features), self.log_var(features)
 
 
+def test_heads_are_known_by_how_their_names_end() -> None:
+    vae = Heads()
+    vae.hidden2mu, vae.hidden2log_var = vae.fc_mu, vae.fc_var
+    del vae.fc_mu, vae.fc_var
+    assert "heads hidden2mu and hidden2log_var" in adapt(vae.eval(), image_shape=SHAPE).findings[0]
+
+
+def test_a_vae_inside_another_module_is_found() -> None:
+    vae = Heads().eval()
+    holder = nn.ModuleDict({"vae": vae, "loss": nn.MSELoss()})
+    for module in (holder, torch.optim.swa_utils.AveragedModel(vae).eval()):
+        assert "fc_mu and fc_var" in adapt(module, image_shape=SHAPE).findings[0]
+    holder["teacher"] = Heads()
+    with pytest.raises(VAEError, match="several modules that may be the VAE: vae, teacher"):
+        adapt(holder, image_shape=SHAPE)
+
+
 def test_several_layers_that_may_be_a_head_are_listed() -> None:
     vae = Heads()
     vae.fc_logvar = nn.Linear(64, 3)

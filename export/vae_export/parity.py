@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from vae_export.ort import open_session
 from vae_export.torch_modules import as_list, copied
@@ -19,6 +20,10 @@ from vae_runtime.errors import VAEError
 # Batch sizes that every graph is run with.
 BATCHES = (1, 2, 7, 64, 256)
 MAX_BATCH = max(BATCHES)
+# Those of networks so large that all would take hours, and more memory than there is.
+SMALLEST_BATCHES = BATCHES[:3]
+# Of one pass of a part over all images, other networks take as many batches as stay below.
+MAX_PROOF_PRODUCTS = 5e10
 # Latents that are proven reach from minus this to this in every dimension.
 LATENT_REACH = 4.0
 # Relative to the output's largest magnitude.
@@ -83,8 +88,22 @@ class _Errors:
 
 
 @torch.no_grad()
+def affordable_batches(module: nn.Module, inputs: Float32) -> tuple[int, ...]:
+    """The batch sizes that a module is proven with: BATCHES, of large networks the first of them.
+
+    Counted are the products of one of the `inputs` (N, …), so it is the same on every machine.
+    """
+    with FlopCounterMode(display=False) as counter:
+        module(torch.from_numpy(inputs[:1]))
+    # An operation is a product or a sum.
+    products = counter.get_total_flops() / 2
+    affordable = [batch for batch in BATCHES if batch * products <= MAX_PROOF_PRODUCTS]
+    return tuple(affordable) if len(affordable) > len(SMALLEST_BATCHES) else SMALLEST_BATCHES
+
+
+@torch.no_grad()
 def expect(module: nn.Module, inputs: Float32) -> Expected:
-    """Run `module`, in evaluation mode, on `inputs` (at least 256, …).
+    """Run `module`, in evaluation mode, on `inputs` (N, …), as many as the largest batch.
 
     A module that can't run in float64 is compared with its own float32.
     """

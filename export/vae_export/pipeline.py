@@ -41,8 +41,6 @@ from vae_runtime.formats.files import atomic_file, atomic_folder, replacing_fold
 if TYPE_CHECKING:
     from vae_export.int8.target import Target
 
-# Images and latents that the proof runs through torch and each graph.
-PROBE_COUNT = parity.MAX_BATCH
 # Images and latents in check.npz.
 CHECK_COUNT = 8
 # Shares of the held-out images whose score the bundle quotes.
@@ -68,10 +66,14 @@ class WriteOptions:
 
 @dataclass(frozen=True)
 class Probes:
-    """Inputs (256, …) of the proof, and what torch makes of them."""
+    """Inputs (N, …) of the proof, in which batches graphs get them, and what torch makes of them.
+
+    N is the largest batch, or that of a variant whose shapes are fixed.
+    """
 
     images: Float32
     z: Float32
+    batches: tuple[int, ...]
     encoder: parity.Expected
     decoder: parity.Expected
 
@@ -92,10 +94,10 @@ def write_bundle(
     with _new_output(output, options.force, options.as_zip) as folder:
         if source.dynamic_size:
             require_any_size(source)
-        probes = _run_torch(source)
+        probes = _run_torch(source, options.batch)
         portable = _write_portable(source, folder, probes, options.tolerance)
         variants = [portable]
-        prove = partial(_prove, probes.decoder, tolerance=options.tolerance)
+        prove = partial(_prove, probes.decoder, batches=probes.batches, tolerance=options.tolerance)
         if not source.dynamic_size:
             # What a rewrite gains is reckoned for one size.
             variants += write_cpu_decoders(folder, portable, prove)
@@ -138,37 +140,52 @@ def _new_zip(output: Path, force: bool) -> Iterator[Path]:
         write_zip(temporary, members)
 
 
-def _run_torch(source: ExportSource) -> Probes:
+def _run_torch(source: ExportSource, fixed_batch: int | None) -> Probes:
     """Check both modules against the contract and record what they compute."""
-    images, z = _probe_inputs(source)
+    images, z = _probe_inputs(source, CHECK_COUNT)
     latents = source.traced_latent_shape
     encoder_outputs = {"z_mean": latents, "z_log_var": latents}
-    require_contract(source.encoder, torch.from_numpy(images[:CHECK_COUNT]), encoder_outputs)
-    decoder_outputs = {"image": source.image_shape}
-    (decoded,) = require_contract(source.decoder, torch.from_numpy(z), decoder_outputs)
-    is_within_range = float(decoded.min()) >= 0 and float(decoded.max()) <= 1
-    if not is_within_range:
-        raise VAEError(
-            f"{module_name(source.decoder)}: its images reach from {float(decoded.min()):.3g} to "
-            f"{float(decoded.max()):.3g} and must lie in [0, 1]: name the range that it was "
-            "trained on with --image-range (image_range=), or end it with a sigmoid"
-        )
-    return Probes(
+    require_contract(source.encoder, torch.from_numpy(images), encoder_outputs)
+    require_contract(source.decoder, torch.from_numpy(z), {"image": source.image_shape})
+    batches = min(
+        parity.affordable_batches(source.encoder, images),
+        parity.affordable_batches(source.decoder, z),
+        key=len,
+    )
+    images, z = _probe_inputs(source, max(*batches, CHECK_COUNT, fixed_batch or 0))
+    probes = Probes(
         images=images,
         z=z,
+        batches=batches,
         encoder=parity.expect(source.encoder, images),
         decoder=parity.expect(source.decoder, z),
     )
+    _require_range(module_name(source.decoder), probes.decoder.in_float32[0])
+    return probes
 
 
-def _probe_inputs(source: ExportSource) -> tuple[Float32, Float32]:
-    """Images and latents (256, …): real images where there are any, and latents out to ±4."""
+def _require_range(name: str, images: Float32) -> None:
+    """Raise VAEError for images of a decoder that leave [0, 1]."""
+    low = float(images.min())
+    high = float(images.max())
+    # NaN isn't within.
+    is_within_range = low >= 0 and high <= 1
+    if not is_within_range:
+        raise VAEError(
+            f"{name}: its images reach from {low:.3g} to {high:.3g} and must lie in [0, 1]: name "
+            "the range that it was trained on with --image-range (image_range=), or end it with a "
+            "sigmoid"
+        )
+
+
+def _probe_inputs(source: ExportSource, count: int) -> tuple[Float32, Float32]:
+    """Images and latents (count, …): real images where there are any, and latents out to ±4."""
     rng = np.random.default_rng(0)
-    images = rng.random((PROBE_COUNT, *source.image_shape), np.float32)
+    images = rng.random((count, *source.image_shape), np.float32)
     if source.heldout_images is not None:
         # np.resize repeats the images where there are fewer.
         images = np.resize(source.heldout_images, images.shape)
-    shape = (PROBE_COUNT, *source.traced_latent_shape)
+    shape = (count, *source.traced_latent_shape)
     z = rng.uniform(-parity.LATENT_REACH, parity.LATENT_REACH, shape)
     z[0] = parity.LATENT_REACH
     z[1] = -parity.LATENT_REACH
@@ -197,8 +214,8 @@ def _write_portable(
         any_size=source.dynamic_size,
     ).SerializeToString()
     reports = {
-        "encoder": _prove(probes.encoder, encoder, tolerance),
-        "decoder": _prove(probes.decoder, decoder, tolerance),
+        "encoder": _prove(probes.encoder, encoder, probes.batches, tolerance),
+        "decoder": _prove(probes.decoder, decoder, probes.batches, tolerance),
     }
     shapes = None
     if source.dynamic_size:
@@ -285,11 +302,13 @@ def _remove_unlisted(folder: Path, bundle: Bundle) -> None:
             file.unlink()
 
 
-def _prove(expected: parity.Expected, model_bytes: bytes, tolerance: float) -> dict[str, Any]:
+def _prove(
+    expected: parity.Expected, model_bytes: bytes, batches: tuple[int, ...], tolerance: float
+) -> dict[str, Any]:
     """Raise VAEError where a graph differs from torch; else return the report for the manifest."""
-    differences = parity.measure(expected, model_bytes)
+    differences = parity.measure(expected, model_bytes, batches)
     parity.require(differences, tolerance)
-    return parity.report(differences)
+    return parity.report(differences, batches)
 
 
 def _describe(source: ExportSource, variants: Sequence[Variant]) -> Bundle:

@@ -2,13 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tests.export.toys import dense_vae
 from torch import Tensor, nn
 
 from vae_export import export_bundle
-from vae_export.parity import Difference, require
+from vae_export.parity import (
+    BATCHES,
+    SMALLEST_BATCHES,
+    Difference,
+    affordable_batches,
+    require,
+)
 from vae_runtime.errors import VAEError
 
 
@@ -63,3 +70,12 @@ def test_a_difference_that_is_no_number_is_refused() -> None:
     difference = Difference(largest=float("nan"), mean=0.0, torch=0.0, magnitude=1.0)
     with pytest.raises(VAEError, match="image differs from torch by nan"):
         require({"image": difference}, tolerance=1e-5)
+
+
+def test_large_networks_are_proven_with_the_smallest_batches_alone() -> None:
+    small = nn.Conv2d(1, 8, 3, padding=1)
+    large = nn.Conv2d(1, 2048, 9, padding=4)
+    images = np.zeros((1, 1, 256, 256), np.float32)
+    assert affordable_batches(small, images[..., :28, :28]) == BATCHES
+    # 10.9 thousand million products for an image.
+    assert affordable_batches(large, images) == SMALLEST_BATCHES

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vae_export.adapters.agreement import require_means_decoded
+from vae_export.adapters.agreement import own_deviations, require_means_decoded
 from vae_export.adapters.outputs import (
     NO_LOG_VAR,
+    SPREADS,
     Path,
     PosteriorPaths,
     Spread,
@@ -36,6 +37,8 @@ from vae_runtime.errors import VAEError
 PROBE_COUNT = 4
 # As far as latents reach when the range of the images is looked for.
 LATENT_REACH = 4.0
+# By how much of itself a standard deviation may differ that is the same.
+MAX_DEVIATION_ERROR = 1e-3
 # Images that differ less are one image.
 MIN_IMAGE_CHANGE = 1e-6
 
@@ -118,18 +121,14 @@ def adapt(
         tries = possible_parts(vae)
     else:
         tries = [Parts(vae, unwrapped(decoder), f"{module_name(vae)} and {module_name(decoder)}")]
-    try:
-        trip = _first_round_trip(tries, image_shape, hints)
-    except VAEError as error:
-        raise _videos(vae) or error from None
+    trip = _first_round_trip(tries, image_shape, hints)
+    warnings: list[str] = []
     if decoder is None:
-        images = probe_images(image_shape, flat=trip.flat_images)
-        means, _ = trip.paths.read(run_module(trip.parts.encoder, images))
-        require_means_decoded(vae, trip.parts, images, means)
+        trip, warnings = _agreed(vae, trip, image_shape, hints)
     scale = latent_scale(vae)
     image_range, range_finding = _range(vae, trip, scale, hints)
     adapted = _wrapped(trip, image_range, scale, image_shape)
-    findings = [*_describe(trip, scale), range_finding]
+    findings = [*_describe(trip, scale), *warnings, range_finding]
     if _gives_one_image(adapted.decoder, adapted.latent_dim):
         findings.append("warning: the decoder gives the same image for every latent")
     return replace(adapted, findings=tuple(findings))
@@ -187,16 +186,49 @@ def _first_round_trip(tries: list[Parts], image_shape: ImageShape, hints: Hints)
             return _round_trip(parts, outputs, images, image_shape, hints)
         except VAEError as error:
             failures.append(_Failure(error, is_method, encodes=True))
-    raise max(failures, key=_Failure.weight).error
+    raise _for_videos(tries[0].encoder) or max(failures, key=_Failure.weight).error
 
 
-def _videos(vae: nn.Module) -> VAEError | None:
-    """What is wrong with a module that has layers for videos."""
-    for path, layer in vae.named_modules():
+def _agreed(
+    vae: nn.Module, trip: _RoundTrip, image_shape: ImageShape, hints: Hints
+) -> tuple[_RoundTrip, list[str]]:
+    """The trip with the spread that the VAE's own forward draws with, and warnings of the rest.
+
+    Raises VAEError where that forward decodes something else than the mean.
+    """
+    images = probe_images(image_shape, flat=trip.flat_images)
+    outputs = run_module(trip.parts.encoder, images)
+    means, _ = trip.paths.read(outputs)
+    require_means_decoded(vae, trip.parts, images, means)
+    deviations = own_deviations(vae, trip.parts, images, means)
+    if deviations is None or trip.paths.is_deterministic:
+        return trip, []
+    kind = _kind_of(deviations, trip.paths, outputs)
+    if kind is None or hints.spread not in (None, kind):
+        return trip, [
+            "warning: its own forward draws with other standard deviations than exp(z_log_var / "
+            "2), so scores differ: give it a method encode that returns the log of the variance"
+        ]
+    paths = replace(trip.paths, kind=kind)
+    return replace(trip, paths=paths, log_var_is_positive=False), []
+
+
+def _kind_of(deviations: Tensor, paths: PosteriorPaths, outputs: Any) -> Spread | None:
+    """What the spread in an encoder's outputs is, if these are the standard deviations."""
+    for kind in (paths.kind, *SPREADS):
+        _, log_var = replace(paths, kind=kind).read(outputs)
+        if torch.allclose(torch.exp(log_var / 2), deviations, rtol=MAX_DEVIATION_ERROR):
+            return kind
+    return None
+
+
+def _for_videos(encoder: nn.Module) -> VAEError | None:
+    """What is wrong with an encoder that has layers for videos."""
+    for path, layer in encoder.named_modules():
         if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
             return VAEError(
-                f"{module_name(vae)} is for videos: its {path} is a convolution in time too, and a "
-                "bundle's images are (C, H, W); give a module that takes and returns such images"
+                f"{module_name(encoder)} is for videos: its {path} is a convolution in time too, "
+                "and a bundle's images are (C, H, W); give a module that takes and returns those"
             )
     return None
 

@@ -1,8 +1,9 @@
-"""Whether a VAE decodes what its encoder gives: a flow or a sphere may stand between the two.
+"""Whether a VAE decodes what its encoder gives, and how far from the mean it draws.
 
 A bundle's reconstruction is decode(z_mean). The module's own forward is run without noise, and what
-reaches its decoder is compared with the means: normalizing flows, Hamiltonian steps, projections
-onto a sphere or into a hyperbolic space change it, and no output tells.
+reaches its decoder is compared with the means: a normalizing flow, or a projection onto a sphere or
+into a hyperbolic space, changes it, and no output tells. Run with noise of one everywhere, it
+decodes the mean plus the standard deviation.
 """
 
 from __future__ import annotations
@@ -27,12 +28,16 @@ RECONSTRUCTIONS = ("forward", "reconstruct")
 # less, else of their largest magnitude: some models round their latents to bytes.
 MAX_SHIFT = 0.05
 
+# Mean and standard deviation of `x.normal_()`.
+STANDARD_NORMAL = (0.0, 1.0)
 
-class _NoNoise(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch types it not
-    """Normal and uniform draws give their mean."""
 
-    def __init__(self) -> None:
+class _FixedNoise(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch types it not
+    """Normal draws give their mean plus so many standard deviations, uniform ones their mean."""
+
+    def __init__(self, deviations: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.deviations = deviations
 
     def __torch_dispatch__(
         self,
@@ -42,25 +47,19 @@ class _NoNoise(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch typ
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        name = str(func).split(".")[1].rstrip("_")
+        name = str(func).split(".")[1]
         if name in ("randn", "randn_like"):
-            return result.zero_()
+            return result.fill_(self.deviations)
         if name in ("rand", "rand_like"):
             return result.fill_(0.5)
-        if name == "uniform":
+        if name == "uniform_":
             low, high = args[1:] or (0.0, 1.0)
             return result.fill_((low + high) / 2)
-        if name == "normal":
-            return result.copy_(torch.as_tensor(_mean_of_normal(args)))
+        if name in ("normal", "normal_"):
+            given = args if name == "normal" else args[1:]
+            mean, std = (*given, *STANDARD_NORMAL[len(given) :])[:2]
+            return result.copy_(torch.as_tensor(mean + self.deviations * std))
         return result
-
-
-def _mean_of_normal(args: tuple[Any, ...]) -> Any:
-    """The mean that `torch.normal(mean, std)` or `x.normal_(mean, std)` was given."""
-    is_in_place = len(args) != 2 or not isinstance(args[1], Tensor | float)
-    if not is_in_place:
-        return args[0]
-    return args[1] if len(args) > 1 else 0.0
 
 
 def require_means_decoded(vae: nn.Module, parts: Parts, images: Tensor, means: Tensor) -> None:
@@ -70,18 +69,38 @@ def require_means_decoded(vae: nn.Module, parts: Parts, images: Tensor, means: T
     one that doesn't call its decoder, tells nothing.
     """
     shape = means.shape[1:]
-    allowed = MAX_SHIFT * max(1.0, float(means.abs().max()))
     shifts = []
-    for z in _decoded_latents(vae, parts, images):
+    for z in _decoded_latents(vae, parts, images, 0):
         if z.shape[-len(shape) :] == shape:
             shifts.append(_shift(z.reshape(-1, *shape).flatten(1), means.flatten(1)))
     # Some decode a draw from the prior as well. NaN is no small shift.
-    if shifts and not any(shift <= allowed for shift in shifts):
+    if shifts and not any(shift <= _allowed(means) for shift in shifts):
         raise VAEError(
             f"{module_name(vae)} doesn't decode the mean that its encoder gives: something between "
             "them changes it (a flow, a sphere, a hyperbolic space), and a bundle has no such "
             "step; to export it without, give the pair (encoder, decoder)"
         )
+
+
+def own_deviations(vae: nn.Module, parts: Parts, images: Tensor, means: Tensor) -> Tensor | None:
+    """The standard deviations (N, *latent_shape) that a VAE's own forward draws with.
+
+    None where it draws nothing, or doesn't tell.
+    """
+    centers = _decoded_latents(vae, parts, images, 0)
+    moved = _decoded_latents(vae, parts, images, 1)
+    for center, z in zip(centers, moved, strict=False):
+        if not center.shape == z.shape == means.shape:
+            continue
+        deviations = z - center
+        is_of_means = float((center - means).abs().max()) <= _allowed(means)
+        if is_of_means and bool((deviations != 0).any()):
+            return deviations
+    return None
+
+
+def _allowed(means: Tensor) -> float:
+    return MAX_SHIFT * max(1.0, float(means.abs().max()))
 
 
 def _shift(latents: Tensor, means: Tensor) -> float:
@@ -90,20 +109,24 @@ def _shift(latents: Tensor, means: Tensor) -> float:
     return float(differences.amin(1).max())
 
 
-def _decoded_latents(vae: nn.Module, parts: Parts, images: Tensor) -> list[Tensor]:
-    """What reaches the decoder where the module reconstructs images without noise."""
+def _decoded_latents(
+    vae: nn.Module, parts: Parts, images: Tensor, deviations: float
+) -> list[Tensor]:
+    """What reaches the decoder where the module reconstructs images with that noise alone."""
     for name in RECONSTRUCTIONS:
         method = getattr(vae, name, None)
         if not callable(method):
             continue
         latents: list[Tensor] = []
         try:
-            with _recording(parts.decoder, latents), _NoNoise(), warnings.catch_warnings():
-                # Not what this was written for.
-                warnings.simplefilter("ignore")
-                # Hamiltonian steps need gradients.
-                with torch.enable_grad():
-                    method(images.clone())
+            # Hamiltonian steps need gradients. Warnings were written for others.
+            with (
+                _recording(parts.decoder, latents),
+                _FixedNoise(deviations),
+                torch.enable_grad(),
+                warnings.catch_warnings(action="ignore"),
+            ):
+                method(images.clone())
         except FORWARD_ERRORS:
             continue
         if latents:

@@ -307,7 +307,7 @@ def test_a_model_for_videos_is_said_to_be_one() -> None:
         def decode(self, z: Tensor) -> Any:
             return z
 
-    with pytest.raises(VAEError, match=r"Video is for videos: its inner .*\(C, H, W\)"):
+    with pytest.raises(VAEError, match=r"Video.encode is for videos: its vae.inner .*\(C, H, W\)"):
         adapt(Video(), image_shape=SHAPE)
 
 

@@ -99,3 +99,42 @@ def test_a_model_that_decodes_draws_from_the_prior_as_well_is_taken() -> None:
             return super().forward(image)
 
     assert adapt(Adversarial(torch.normal).eval(), image_shape=SHAPE).latent_shape == (3,)
+
+
+SPREADS: dict[str, Callable[[Tensor], Tensor]] = {
+    "log_var": lambda spread: torch.exp(spread / 2),
+    "log_std": torch.exp,
+    "std": lambda spread: spread,
+    "var": torch.sqrt,
+}
+
+
+@pytest.mark.parametrize("kind", SPREADS)
+def test_the_spread_is_what_the_own_forward_draws_with(kind: str) -> None:
+    class Spread(Sampling):
+        def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
+            mean, spread = self.encoder(image).chunk(2, 1)
+            return mean, torch.nn.functional.softplus(spread)
+
+        def decode(self, z: Tensor) -> Tensor:
+            image: Tensor = self.decoder(z)
+            return image
+
+        def forward(self, image: Tensor) -> Tensor:  # type: ignore[override]
+            mean, spread = self.encode(image)
+            return self.decode(self.draw(mean, SPREADS[kind](spread)))
+
+    vae = Spread(torch.normal).eval()
+    adapted = adapt(vae, image_shape=SHAPE)
+    assert any(f"0 and 1 ({kind})" in line for line in adapted.findings)
+    assert not any("warning" in line for line in adapted.findings)
+    image = torch.rand(5, *SHAPE)
+    with torch.no_grad():
+        expected = SPREADS[kind](vae.encode(image)[1])
+        torch.testing.assert_close(torch.exp(adapted.encoder(image)[1] / 2), expected)
+
+
+def test_deviations_that_no_spread_explains_are_warned_of() -> None:
+    vae = Sampling(lambda mean, std: torch.normal(mean, 3 * std)).eval()
+    adapted = adapt(vae, image_shape=SHAPE)
+    assert any("draws with other standard deviations" in line for line in adapted.findings)

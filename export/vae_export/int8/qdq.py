@@ -20,7 +20,12 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from vae_export.graphs import checked, remove_unused_constants
 from vae_export.int8.dense import names_with_few_inputs, store_weights_as_bytes
-from vae_export.int8.followers import followers, moved_values
+from vae_export.int8.followers import (
+    followers,
+    moved_values,
+    takers_by_value,
+    with_only_relu,
+)
 from vae_export.ort import open_session
 from vae_export.rewrites.operators import BYTE_MOVERS, PIXEL_MOVERS
 from vae_runtime.arrays import Float32
@@ -29,6 +34,8 @@ from vae_runtime.arrays import Float32
 MAX_LOGIT = np.float32(12)
 # SiLU of what lies below is -0.015 to 0: bits spent there are lost to what lies above.
 MIN_SILU_INPUT = np.float32(-6)
+# Matrix products, which onnxruntime gives in floats too.
+PRODUCTS = frozenset({"Gemm", "MatMul"})
 # Calibration inputs in one call, which returns every watched value.
 BATCH = 16
 # Numbers of a value that are kept of one call.
@@ -97,7 +104,31 @@ class CalibratedModel:
                 nodes_to_quantize=list(nodes),
                 extra_options={"TensorQuantOverrides": overrides},
             )
-            return onnx.load(int8_file)
+            int8 = onnx.load(int8_file)
+        self._leave_products_in_floats(int8, nodes)
+        return int8
+
+    def _leave_products_in_floats(self, int8: onnx.ModelProto, nodes: Sequence[str]) -> None:
+        """Give what a matrix product of bytes adds up to as it is where none of `nodes` takes it.
+
+        onnxruntime has it in float32 anyway, and only convolutions need bytes behind them. A Relu
+        behind a product is the lower end of its bytes, so that keeps them.
+        """
+        takers_before = takers_by_value(self.model)
+        takers = takers_by_value(int8)
+        products = {node.name: node for node in int8.graph.node if node.op_type in PRODUCTS}
+        for node in self._nodes(nodes):
+            if node.op_type not in PRODUCTS or len(with_only_relu(node, takers_before)) > 1:
+                continue
+            product = products[node.name]
+            (to_bytes,) = takers[product.output[0]]
+            (to_float,) = takers[to_bytes.output[0]]
+            if any(taker.name in nodes for taker in takers[to_float.output[0]]):
+                continue
+            product.output[0] = to_float.output[0]
+            int8.graph.node.remove(to_bytes)
+            int8.graph.node.remove(to_float)
+        remove_unused_constants(int8)
 
     def ranges(self, nodes: Sequence[str], percentile: float) -> Ranges:
         """What the 8 bits of each value at these nodes reach, from lowest to highest.
@@ -122,7 +153,6 @@ class CalibratedModel:
 
     def _finished(self, int8: onnx.ModelProto) -> bytes:
         """Without the quantizer's notes, and with metadata that says what the graph is."""
-        _leave_products_before_silu(int8)
         int8.ir_version = self.model.ir_version
         int8.producer_name = self.model.producer_name
         int8.graph.ClearField("value_info")
@@ -184,29 +214,6 @@ def _silu_inputs(model: onnx.ModelProto) -> list[str]:
         if len(takers) == 2 and products and sigmoid.output[0] in products[0].input:
             names.append(name)
     return names
-
-
-def _leave_products_before_silu(int8: onnx.ModelProto) -> None:
-    """Give SiLU what a matrix product makes of bytes as the float32 that it adds up to.
-
-    onnxruntime computes SiLU in float32 anyway, and only convolutions need bytes behind them.
-    """
-    made_by = {name: node for node in int8.graph.node for name in node.output}
-    for name in _silu_inputs(int8):
-        to_float = made_by.get(name)
-        if to_float is None or to_float.op_type != "DequantizeLinear":
-            continue
-        to_bytes = made_by[to_float.input[0]]
-        product = made_by.get(to_bytes.input[0])
-        if product is None or product.op_type not in ("Gemm", "MatMul"):
-            continue
-        for taker in int8.graph.node:
-            for i, taken in enumerate(taker.input):
-                if taken == name:
-                    taker.input[i] = to_bytes.input[0]
-        int8.graph.node.remove(to_float)
-        int8.graph.node.remove(to_bytes)
-    remove_unused_constants(int8)
 
 
 def _sample_values(

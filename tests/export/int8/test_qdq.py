@@ -171,3 +171,21 @@ def test_silu_takes_what_a_dense_layer_adds_up_to() -> None:
     with torch.no_grad():
         expected = DenseSiLU().eval()(torch.from_numpy(z)).numpy()
     assert np.abs(image - expected).max() < 0.05
+
+
+def test_products_that_no_layer_takes_are_left_in_floats() -> None:
+    """The heads of an encoder, whose results would lose bits, and a Relu that keeps its bytes."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(80, 80), nn.ReLU(), nn.Linear(80, 80)).eval()
+    model = export_graph(module, (80,), "x", ["y"], {})
+    x = np.random.default_rng(0).standard_normal((64, 80)).astype(np.float32)
+    int8 = quantized(model, x)
+    first, second = (node for node in int8.graph.node if node.op_type == "Gemm")
+    assert second.output[0] == "y"
+    takers = [node.op_type for node in int8.graph.node if first.output[0] in node.input]
+    assert takers == ["QuantizeLinear"]
+    session = onnxruntime.InferenceSession(int8.SerializeToString(), providers=[CPU])
+    (y,) = session.run(None, {"x": x})
+    with torch.no_grad():
+        expected = module(torch.from_numpy(x)).numpy()
+    assert np.abs(y - expected).max() < 0.05

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import logging
 import sys
@@ -12,7 +13,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from onnxscript.rewriter.rules.common import _no_op as no_op
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -98,10 +98,7 @@ def _small_numbers_kept() -> Iterator[None]:
     Its rules for x + 0 and x · 1 also fit constants within 1e-8 and 1 + 1e-5 (onnxscript,
     rewriter/_pattern_ir.py), and a division by x + 1e-8 became one by zero.
     """
-    constants = []
-    for rule in no_op.rules:
-        for node in rule._target_pattern:
-            constants += [value for value in node.inputs if hasattr(value, "_abs_tol")]
+    constants = _constants_of_rules()
     tolerances = [(constant._abs_tol, constant._rel_tol) for constant in constants]
     for constant in constants:
         constant._abs_tol = constant._rel_tol = 0.0
@@ -111,3 +108,16 @@ def _small_numbers_kept() -> Iterator[None]:
         for constant, (absolute, relative) in zip(constants, tolerances, strict=True):
             constant._abs_tol = absolute
             constant._rel_tol = relative
+
+
+def _constants_of_rules() -> list[Any]:
+    """The patterns of numbers in those rules; none where onnxscript keeps them elsewhere."""
+    try:
+        no_op = importlib.import_module("onnxscript.rewriter.rules.common._no_op")
+    except ImportError:
+        return []
+    constants = []
+    for rule in no_op.rules:
+        for node in rule._target_pattern:
+            constants += [value for value in node.inputs if hasattr(value, "_abs_tol")]
+    return constants

@@ -7,6 +7,7 @@ bytes into floats as it loads, once, and multiplies those.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 
 import numpy as np
@@ -24,11 +25,15 @@ LARGEST_BYTE = 127
 
 
 def names_with_few_inputs(model: onnx.ModelProto) -> set[str]:
-    """The names of such layers."""
+    """The names of the Gemms of at most FEW_INPUTS whose weight no other node takes.
+
+    A MatMul multiplies many rows even of a single image, so bytes gain there.
+    """
     dims = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    taken = Counter(name for node in model.graph.node for name in node.input)
     names = set()
     for node in model.graph.node:
-        if node.op_type != "Gemm" or node.input[1] not in dims:
+        if node.op_type != "Gemm" or node.input[1] not in dims or taken[node.input[1]] > 1:
             continue
         if dims[node.input[1]][_axis_of_inputs(node)] <= FEW_INPUTS:
             names.add(node.name)
@@ -42,15 +47,12 @@ def _axis_of_inputs(node: onnx.NodeProto) -> int:
 def store_weights_as_bytes(model: onnx.ModelProto, names: Collection[str]) -> None:
     """In place: the dense layers of these names have weights of 8 bits, one scale per output."""
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
-    stored: dict[str, str] = {}
     for node in list(model.graph.node):
         if node.name not in names:
             continue
         name = node.input[1]
-        if name not in stored:
-            weight = numpy_helper.to_array(weights[name])
-            stored[name] = _add_floats_of_bytes(model, name, weight, _axis_of_inputs(node))
-        node.input[1] = stored[name]
+        weight = numpy_helper.to_array(weights[name])
+        node.input[1] = _add_floats_of_bytes(model, name, weight, _axis_of_inputs(node))
     remove_unused_constants(model)
 
 

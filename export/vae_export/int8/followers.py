@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import onnx
 
-from vae_export.rewrites.operators import BYTE_MOVERS
+from vae_export.rewrites.operators import BYTE_MOVERS, PRODUCTS
 
 # The nodes that take a value, by its name.
 Takers = dict[str, list[onnx.NodeProto]]
@@ -23,11 +23,17 @@ def followers(model: onnx.ModelProto, names: Collection[str]) -> list[str]:
     takers = takers_by_value(model)
     in_bytes = _values_at(model, names, takers)
     made: set[str] = set()
+    products: set[str] = set()
     found: list[str] = []
     for node in model.graph.node:
         if node.name in names:
             made.update(node.output)
+            products.update(node.output if node.op_type in PRODUCTS else ())
         elif node.op_type in BYTE_MOVERS and made.issuperset(moved_values(node)):
+            is_product = products.issuperset(moved_values(node))
+            if is_product and in_bytes.isdisjoint(node.output):
+                # Products are given in floats where no node needs their bytes.
+                continue
             made.update(node.output)
             found.append(node.name)
         elif node.op_type == "Add":

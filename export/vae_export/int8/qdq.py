@@ -27,15 +27,13 @@ from vae_export.int8.followers import (
     with_only_relu,
 )
 from vae_export.ort import open_session
-from vae_export.rewrites.operators import BYTE_MOVERS, PIXEL_MOVERS
+from vae_export.rewrites.operators import BYTE_MOVERS, PIXEL_MOVERS, PRODUCTS
 from vae_runtime.arrays import Float32
 
 # The sigmoid of what lies beyond is 0 or 1 but for 6e-6.
 MAX_LOGIT = np.float32(12)
 # SiLU of what lies below is -0.015 to 0: bits spent there are lost to what lies above.
 MIN_SILU_INPUT = np.float32(-6)
-# Matrix products, which onnxruntime gives in floats too.
-PRODUCTS = frozenset({"Gemm", "MatMul"})
 # Calibration inputs in one call, which returns every watched value.
 BATCH = 16
 # Numbers of a value that are kept of one call.

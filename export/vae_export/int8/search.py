@@ -151,10 +151,8 @@ def layers_worth_quantizing(model: onnx.ModelProto) -> list[Layer]:
     takers = takers_by_value(model)
     layers: list[Layer] = []
     for node in model.graph.node:
-        if node.op_type not in QUANTIZABLE or node.input[1] not in weight_dims:
-            continue
-        dims = weight_dims[node.input[1]]
-        if not _is_wide(node, dims):
+        dims = weight_dims.get(node.input[1]) if node.op_type in QUANTIZABLE else None
+        if dims is None or not _is_wide(node, dims):
             continue
         nodes = [node] if node.name in stored else with_only_relu(node, takers)
         layers.append(tuple(part.name for part in nodes))
@@ -162,11 +160,13 @@ def layers_worth_quantizing(model: onnx.ModelProto) -> list[Layer]:
 
 
 def _is_wide(node: onnx.NodeProto, weight_dims: Sequence[int]) -> bool:
-    """Whether it has channels enough; of a convolution those that it takes count."""
-    outputs, inputs = weight_dims[:2]
+    """Whether it has channels enough; of a convolution those that it takes count.
+
+    onnxruntime has no product of bytes with a weight of other than two dimensions.
+    """
     if node.op_type == "Conv":
-        return inputs >= MIN_QUANTIZED_CHANNELS
-    return min(inputs, outputs) >= MIN_QUANTIZED_CHANNELS
+        return weight_dims[1] >= MIN_QUANTIZED_CHANNELS
+    return len(weight_dims) == 2 and min(weight_dims) >= MIN_QUANTIZED_CHANNELS
 
 
 def _in_order_of_worth(

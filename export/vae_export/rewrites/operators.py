@@ -11,7 +11,8 @@ from __future__ import annotations
 ACTIVATIONS = frozenset({"Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "Softplus", "Selu"})
 
 # What has weights and gains from int8.
-QUANTIZABLE = frozenset({"Conv", "Gemm", "MatMul"})
+PRODUCTS = frozenset({"Gemm", "MatMul"})
+QUANTIZABLE = PRODUCTS | {"Conv"}
 
 # Convolutions with fewer inputs, and matrix products with fewer inputs or outputs, gain nothing.
 MIN_QUANTIZED_CHANNELS = 16

@@ -189,3 +189,11 @@ def test_products_that_no_layer_takes_are_left_in_floats() -> None:
     with torch.no_grad():
         expected = module(torch.from_numpy(x)).numpy()
     assert np.abs(y - expected).max() < 0.05
+
+
+def test_a_product_laid_out_for_an_output_is_left_in_floats() -> None:
+    module = nn.Sequential(nn.Linear(80, 80), nn.Unflatten(1, (5, 4, 4))).eval()
+    model = export_graph(module, (80,), "x", ["y"], {})
+    x = np.random.default_rng(0).standard_normal((64, 80)).astype(np.float32)
+    operators = [node.op_type for node in quantized(model, x).graph.node]
+    assert operators.count("QuantizeLinear") == 1

@@ -28,9 +28,7 @@ def int8_layer_count(model_bytes: bytes) -> int:
     return weights
 
 
-def test_wide_layers_are_chosen_with_the_relu_behind_them(
-    four_layers: bytes,
-) -> None:
+def test_wide_layers_are_chosen_with_the_relu_behind_them(four_layers: bytes) -> None:
     model = onnx.load_from_string(four_layers)
     operators = {node.name: node.op_type for node in model.graph.node}
 
@@ -119,3 +117,19 @@ def test_a_gate_that_is_a_parameter_does_not_disturb(z: Float32) -> None:
     model = traced_decoder(Gate(), nn.Conv2d(16, 16, 3, padding=1), nn.Sigmoid())
     result = quantize_within_budget(model.SerializeToString(), z, free, BUDGET)
     assert result.model_bytes is not None
+
+
+def test_a_product_with_a_weight_of_three_dimensions_stays_in_fp32(z: Float32) -> None:
+    class Batched(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(16, 8, 64))
+            self.vector = nn.Parameter(torch.randn(64))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = nn.functional.gelu(x @ self.weight)
+            return y * (y @ self.vector)[..., None]
+
+    model = traced_decoder(Batched(), nn.Conv2d(16, 16, 3, padding=1), nn.Sigmoid())
+    assert len(layers_worth_quantizing(model)) == 1
+    assert quantize_within_budget(model.SerializeToString(), z, free, BUDGET).model_bytes

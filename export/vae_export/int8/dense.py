@@ -7,7 +7,6 @@ bytes into floats as it loads, once, and multiplies those.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 
 import numpy as np
@@ -25,15 +24,14 @@ LARGEST_BYTE = 127
 
 
 def names_with_few_inputs(model: onnx.ModelProto) -> set[str]:
-    """The names of the Gemms of at most FEW_INPUTS whose weight no other node takes.
+    """The names of the Gemms of at most FEW_INPUTS.
 
     A MatMul multiplies many rows even of a single image, so bytes gain there.
     """
     dims = {tensor.name: tensor.dims for tensor in model.graph.initializer}
-    taken = Counter(name for node in model.graph.node for name in node.input)
     names = set()
     for node in model.graph.node:
-        if node.op_type != "Gemm" or node.input[1] not in dims or taken[node.input[1]] > 1:
+        if node.op_type != "Gemm" or node.input[1] not in dims:
             continue
         if dims[node.input[1]][_axis_of_inputs(node)] <= FEW_INPUTS:
             names.add(node.name)

@@ -66,12 +66,6 @@ def test_each_weight_is_within_half_a_step_of_its_output(
     assert np.all(np.abs(found - weight) <= half_a_step * 1.001)
 
 
-def test_a_weight_that_another_node_takes_too_is_left_alone() -> None:
-    model = dense(random_weights(0, w=(8, 8))["w"])
-    model.graph.node.append(helper.make_node("Gemm", ["y", "w"], ["again"], name="second"))
-    assert names_with_few_inputs(model) == set()
-
-
 def test_onnxruntime_makes_floats_of_the_bytes_as_it_loads(tmp_path: Path) -> None:
     model = dense(random_weights(0, w=(256, 32))["w"])
     x = random_weights(1, w=(8, 32))["w"]

@@ -9,6 +9,7 @@ import torch
 from tests.export.toys import traced_decoder
 from torch import Tensor, nn
 
+from vae_export.graphs import export_graph
 from vae_export.int8.search import Layer, layers_worth_quantizing, quantize_within_budget
 from vae_runtime.arrays import Float32
 
@@ -133,3 +134,17 @@ def test_a_product_with_a_weight_of_three_dimensions_stays_in_fp32(z: Float32) -
     model = traced_decoder(Batched(), nn.Conv2d(16, 16, 3, padding=1), nn.Sigmoid())
     assert len(layers_worth_quantizing(model)) == 1
     assert quantize_within_budget(model.SerializeToString(), z, free, BUDGET).model_bytes
+
+
+@pytest.mark.parametrize("inputs", [32, 80])
+def test_products_that_share_a_weight_stay_in_fp32(inputs: int) -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(96, inputs))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (nn.functional.linear(x, self.weight).relu() @ self.weight).sigmoid()
+
+    model = export_graph(Tied().eval(), (inputs,), "x", ["y"], {})
+    assert layers_worth_quantizing(model) == []

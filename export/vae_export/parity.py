@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from vae_export.ort import open_session
@@ -22,7 +24,8 @@ BATCHES = (1, 2, 7, 64, 256)
 MAX_BATCH = max(BATCHES)
 # Those of networks so large that all would take hours, and more memory than there is.
 SMALLEST_BATCHES = BATCHES[:3]
-# Of one pass of a part over all images, other networks take as many batches as stay below.
+# Larger batches are left out where one pass of a part over the batch multiplies more often than
+# this: it is about ten seconds of one core, in float32 and float64 together.
 MAX_PROOF_PRODUCTS = 5e10
 # Latents that are proven reach from minus this to this in every dimension.
 LATENT_REACH = 4.0
@@ -91,14 +94,27 @@ class _Errors:
 def affordable_batches(module: nn.Module, inputs: Float32) -> tuple[int, ...]:
     """The batch sizes that a module is proven with: BATCHES, of large networks the first of them.
 
-    Counted are the products of one of the `inputs` (N, …), so it is the same on every machine.
+    Counted are the products of one of the `inputs` (N, …), so it is the same on every machine. A
+    module of nothing that torch counts, such as an LSTM, takes all of them.
     """
-    with FlopCounterMode(display=False) as counter:
+    with _attention_in_steps(), FlopCounterMode(display=False) as counter:
         module(torch.from_numpy(inputs[:1]))
     # An operation is a product or a sum.
     products = counter.get_total_flops() / 2
     affordable = [batch for batch in BATCHES if batch * products <= MAX_PROOF_PRODUCTS]
     return tuple(affordable) if len(affordable) > len(SMALLEST_BATCHES) else SMALLEST_BATCHES
+
+
+@contextmanager
+def _attention_in_steps() -> Iterator[None]:
+    """Compute attention in products of matrices: of fused kernels torch counts nothing."""
+    was_enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_enabled)
 
 
 @torch.no_grad()

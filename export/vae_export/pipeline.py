@@ -68,7 +68,7 @@ class WriteOptions:
 class Probes:
     """Inputs (N, …) of the proof, in which batches graphs get them, and what torch makes of them.
 
-    N is the largest batch, or that of a variant whose shapes are fixed.
+    N is CHECK_COUNT, or more where the largest batch, or one that is fixed, is larger.
     """
 
     images: Float32

@@ -74,8 +74,39 @@ def test_a_difference_that_is_no_number_is_refused() -> None:
 
 def test_large_networks_are_proven_with_the_smallest_batches_alone() -> None:
     small = nn.Conv2d(1, 8, 3, padding=1)
-    large = nn.Conv2d(1, 2048, 9, padding=4)
-    images = np.zeros((1, 1, 256, 256), np.float32)
-    assert affordable_batches(small, images[..., :28, :28]) == BATCHES
-    # 10.9 thousand million products for an image.
+    large = nn.Conv2d(16, 64, 9, padding=4)
+    images = np.zeros((1, 16, 128, 128), np.float32)
+    assert affordable_batches(small, images[:, :1, :28, :28]) == BATCHES
+    # 1.4 thousand million products for an image.
     assert affordable_batches(large, images) == SMALLEST_BATCHES
+
+
+class Attention(nn.Module):
+    """Of a sequence with itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.scaled_dot_product_attention(x, x, x)
+
+
+def test_products_of_attention_are_counted_too() -> None:
+    sequence = np.zeros((1, 1, 2048, 512), np.float32)
+    # 4.3 thousand million products.
+    assert affordable_batches(Attention(), sequence) == SMALLEST_BATCHES
+    layer = nn.TransformerEncoderLayer(64, 2, 128, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 1).eval()
+    # 0.6 thousand million.
+    assert affordable_batches(encoder, sequence[0, :, :, :64]) == BATCHES[:4]
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_a_network_of_nothing_that_is_counted_takes_all_batches() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.LSTM(4, 4, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            states: Tensor = self.inner(x)[0]
+            return states
+
+    assert affordable_batches(Recurrent(), np.zeros((1, 3, 4), np.float32)) == BATCHES

@@ -29,7 +29,20 @@ NOISY_LOGGERS = (
 @contextmanager
 def tracing() -> Iterator[None]:
     """Trace a module inside of this."""
-    with _quiet(), _partial_graph_unprinted(), _small_numbers_kept(), _OneHead(), torch.no_grad():
+    constants = _constants_of_rules()
+    if not constants:
+        warnings.warn(
+            "additions of numbers below 1e-8 may be lost with this version of onnxscript: its "
+            "rules for x + 0 were not found",
+            stacklevel=2,
+        )
+    with (
+        _quiet(),
+        _partial_graph_unprinted(),
+        _small_numbers_kept(constants),
+        _OneHead(),
+        torch.no_grad(),
+    ):
         yield
 
 
@@ -92,13 +105,12 @@ def _partial_graph_unprinted() -> Iterator[None]:
 
 
 @contextmanager
-def _small_numbers_kept() -> Iterator[None]:
+def _small_numbers_kept(constants: list[Any]) -> Iterator[None]:
     """Keep the additions of small numbers that torch's exporter would take for nothing.
 
     Its rules for x + 0 and x · 1 also fit constants within 1e-8 and 1 + 1e-5 (onnxscript,
     rewriter/_pattern_ir.py), and a division by x + 1e-8 became one by zero.
     """
-    constants = _constants_of_rules()
     tolerances = [(constant._abs_tol, constant._rel_tol) for constant in constants]
     for constant in constants:
         constant._abs_tol = constant._rel_tol = 0.0
@@ -114,10 +126,8 @@ def _constants_of_rules() -> list[Any]:
     """The patterns of numbers in those rules; none where onnxscript keeps them elsewhere."""
     try:
         no_op = importlib.import_module("onnxscript.rewriter.rules.common._no_op")
-    except ImportError:
+        nodes = [node for rule in no_op.rules for node in rule._target_pattern]
+        inputs = [value for node in nodes for value in node.inputs]
+    except (ImportError, AttributeError):
         return []
-    constants = []
-    for rule in no_op.rules:
-        for node in rule._target_pattern:
-            constants += [value for value in node.inputs if hasattr(value, "_abs_tol")]
-    return constants
+    return [value for value in inputs if hasattr(value, "_abs_tol")]

@@ -1,5 +1,6 @@
 """What a portable graph is: names, versions, dynamic batch, nothing of the exporter left in it."""
 
+import importlib
 import logging
 import warnings
 from collections.abc import Iterable
@@ -58,6 +59,15 @@ def test_an_addition_of_a_small_number_stays() -> None:
     x = np.array([[-1, -2, -3], [1, 2, 1]], np.float32)
     (y,) = open_session(model.SerializeToString()).run(None, {"x": x})
     np.testing.assert_allclose(y, np.array([[0, 0, 0], [0.25, 0.5, 0.25]]), atol=1e-6)
+
+
+def test_an_onnxscript_whose_rules_are_elsewhere_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rules = importlib.import_module("onnxscript.rewriter.rules.common._no_op")
+    monkeypatch.delattr(rules, "rules")
+    with pytest.warns(UserWarning, match="below 1e-8 may be lost"):
+        export_graph(nn.Linear(2, 1), (2,), "x", ["y"], {})
 
 
 @pytest.mark.parametrize("masked", [False, True])

@@ -127,8 +127,8 @@ def _tracking_submodules(module: nn.Module) -> Iterator[list[str]]:
     running: list[str] = []
     handles = []
     for path, submodule in module.named_modules():
-        # The module itself has the empty path.
-        if path:
+        # The module itself has the empty path. TorchScript takes no hooks.
+        if path and not isinstance(submodule, torch.jit.ScriptModule):
             handles.append(submodule.register_forward_pre_hook(partial(_enter, running, path)))
             handles.append(submodule.register_forward_hook(partial(_leave, running)))
     try:

@@ -12,7 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vae_export.adapters.agreement import own_deviations, require_means_decoded
+from vae_export.adapters.agreement import (
+    OwnForward,
+    own_deviations,
+    own_forward,
+    require_means_decoded,
+    rounding_error,
+)
 from vae_export.adapters.outputs import (
     NO_LOG_VAR,
     SPREADS,
@@ -24,11 +30,18 @@ from vae_export.adapters.outputs import (
     image_path,
     tensors_in,
 )
-from vae_export.adapters.parts import Parts, VAEMethod, possible_parts, unwrapped, vae_inside
+from vae_export.adapters.parts import (
+    Parts,
+    VAEMethod,
+    possible_parts,
+    require_no_torchscript,
+    unwrapped,
+    vae_inside,
+)
 from vae_export.adapters.posterior import find_posterior
 from vae_export.adapters.ranges import ImageRange, find_range, last_operation
 from vae_export.adapters.wrapped import AdaptedDecoder, AdaptedEncoder, LatentScale
-from vae_export.contract import run_module
+from vae_export.contract import FORWARD_ERRORS, run_module
 from vae_export.torch_modules import module_name
 from vae_runtime.arrays import ImageShape
 from vae_runtime.errors import VAEError
@@ -37,8 +50,8 @@ from vae_runtime.errors import VAEError
 PROBE_COUNT = 4
 # As far as latents reach when the range of the images is looked for.
 LATENT_REACH = 4.0
-# By how much of itself a standard deviation may differ that is the same.
-MAX_DEVIATION_ERROR = 1e-3
+# By how much of itself a standard deviation may differ that is the same, in bfloat16 too.
+MAX_DEVIATION_ERROR = 1e-2
 # Images that differ less are one image.
 MIN_IMAGE_CHANGE = 1e-6
 
@@ -115,16 +128,22 @@ def adapt(
     the candidates.
     """
     hints = hints or Hints()
-    vae = unwrapped(vae)
+    whole = vae = unwrapped(vae)
     if decoder is None:
-        vae = vae_inside(vae)
+        vae = vae_inside(whole)
         tries = possible_parts(vae)
     else:
         tries = [Parts(vae, unwrapped(decoder), f"{module_name(vae)} and {module_name(decoder)}")]
     trip = _first_round_trip(tries, image_shape, hints)
     warnings: list[str] = []
     if decoder is None:
-        trip, warnings = _agreed(vae, trip, image_shape, hints)
+        trip, warnings = _agreed(whole, trip, image_shape, hints)
+        if vae is not whole:
+            trip, more = _agreed(vae, trip, image_shape, hints)
+            warnings = warnings or more
+    images = probe_images(image_shape, flat=trip.flat_images)
+    require_no_torchscript(trip.parts.encoder, images)
+    require_no_torchscript(trip.parts.decoder, probe_latents(trip.latent_shape))
     scale = latent_scale(vae)
     image_range, range_finding = _range(vae, trip, scale, hints)
     adapted = _wrapped(trip, image_range, scale, image_shape)
@@ -186,7 +205,10 @@ def _first_round_trip(tries: list[Parts], image_shape: ImageShape, hints: Hints)
             return _round_trip(parts, outputs, images, image_shape, hints)
         except VAEError as error:
             failures.append(_Failure(error, is_method, encodes=True))
-    raise _for_videos(tries[0].encoder) or max(failures, key=_Failure.weight).error
+    videos = None
+    if not any(failure.encodes for failure in failures):
+        videos = _for_videos(tries[0].encoder)
+    raise videos or max(failures, key=_Failure.weight).error
 
 
 def _agreed(
@@ -197,13 +219,38 @@ def _agreed(
     Raises VAEError where that forward decodes something else than the mean.
     """
     images = probe_images(image_shape, flat=trip.flat_images)
-    outputs = run_module(trip.parts.encoder, images)
-    means, _ = trip.paths.read(outputs)
-    require_means_decoded(vae, trip.parts, images, means)
-    deviations = own_deviations(vae, trip.parts, images, means)
-    if deviations is None or trip.paths.is_deterministic:
+    own = own_forward(vae, trip.parts, images)
+    encoded = _encoded(trip, own.images or [images])
+    means = [trip.paths.read(outputs)[0] for outputs in encoded]
+    require_means_decoded(vae, own.latents, means)
+    if trip.paths.is_deterministic:
         return trip, []
-    kind = _kind_of(deviations, trip.paths, outputs)
+    for outputs, mean in zip(encoded, means, strict=True):
+        deviations = own_deviations(own, mean)
+        if deviations is not None:
+            return _with_spread(trip, outputs, deviations, own, hints)
+    return trip, []
+
+
+def _encoded(trip: _RoundTrip, given: list[Tensor]) -> list[Any]:
+    """What the encoder makes of what it is given, where that is images that it takes."""
+    encoded = []
+    for images in given:
+        try:
+            outputs = run_module(trip.parts.encoder, images.float())
+            mean, _ = trip.paths.read(outputs)
+        except (VAEError, *FORWARD_ERRORS):
+            continue
+        if mean.shape[1:] == trip.latent_shape:
+            encoded.append(outputs)
+    return encoded
+
+
+def _with_spread(
+    trip: _RoundTrip, outputs: Any, deviations: Tensor, own: OwnForward, hints: Hints
+) -> tuple[_RoundTrip, list[str]]:
+    """The trip with the spread that explains these deviations, or a warning that none does."""
+    kind = _kind_of(deviations, trip.paths, outputs, rounding_error(own))
     if kind is None or hints.spread not in (None, kind):
         return trip, [
             "warning: its own forward draws with other standard deviations than exp(z_log_var / "
@@ -213,18 +260,22 @@ def _agreed(
     return replace(trip, paths=paths, log_var_is_positive=False), []
 
 
-def _kind_of(deviations: Tensor, paths: PosteriorPaths, outputs: Any) -> Spread | None:
+def _kind_of(
+    deviations: Tensor, paths: PosteriorPaths, outputs: Any, error: float
+) -> Spread | None:
     """What the spread in an encoder's outputs is, if these are the standard deviations."""
     for kind in (paths.kind, *SPREADS):
         _, log_var = replace(paths, kind=kind).read(outputs)
-        if torch.allclose(torch.exp(log_var / 2), deviations, rtol=MAX_DEVIATION_ERROR):
+        expected = torch.exp(log_var.float() / 2)
+        if torch.allclose(expected, deviations, rtol=MAX_DEVIATION_ERROR, atol=error):
             return kind
     return None
 
 
 def _for_videos(encoder: nn.Module) -> VAEError | None:
     """What is wrong with an encoder that has layers for videos."""
-    for path, layer in encoder.named_modules():
+    inner = encoder.vae if isinstance(encoder, VAEMethod) else encoder
+    for path, layer in inner.named_modules():
         if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
             return VAEError(
                 f"{module_name(encoder)} is for videos: its {path} is a convolution in time too, "

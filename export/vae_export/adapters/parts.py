@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vae_export.contract import run_module
 from vae_export.torch_modules import module_name
 from vae_runtime.errors import VAEError
 
@@ -111,19 +112,40 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 
 def unwrap_inside(module: nn.Module) -> None:
-    """Put what they hold in the place of wrappers inside a module. Raises VAEError as above."""
+    """Put what they hold in the place of wrappers inside a module."""
     for parent in list(module.modules()):
-        for name, child in list(parent.named_children()):
+        # Not `named_children`, which gives a module of two names only once.
+        for name, child in list(parent._modules.items()):
+            # TorchScript may be a loss, which nobody exports.
+            if child is None or isinstance(child, torch.jit.ScriptModule):
+                continue
             inner = unwrapped(child)
             if inner is not child:
                 setattr(parent, name, inner)
+
+
+def require_no_torchscript(module: nn.Module, inputs: Tensor) -> None:
+    """Raise VAEError where a module that runs on `inputs` (N, …) is TorchScript."""
+
+    def check(called: nn.Module, _: Any) -> None:
+        if isinstance(called, torch.jit.ScriptModule):
+            scripted.append(called)
+
+    scripted: list[nn.Module] = []
+    handle = nn.modules.module.register_module_forward_pre_hook(check)
+    try:
+        run_module(module, inputs)
+    finally:
+        handle.remove()
+    for called in scripted[:1]:
+        unwrapped(called)
 
 
 def vae_inside(module: nn.Module) -> nn.Module:
     """The module that has the parts: itself, or the only one inside of it that has.
 
     So are VAEs in LightningModules beside losses and metrics, and in averages of weights. Raises
-    VAEError where several may be it.
+    VAEError where several may be it, and where a codebook stands beside it.
     """
     if _has_parts(module):
         return module
@@ -133,7 +155,10 @@ def vae_inside(module: nn.Module) -> nn.Module:
         raise VAEError(
             f"{module_name(module)} has several modules that may be the VAE: {names}; give one"
         )
-    return inside[0][1] if inside else module
+    if not inside:
+        return module
+    _require_no_codebook(module)
+    return inside[0][1]
 
 
 def _has_parts(module: nn.Module) -> bool:
@@ -153,13 +178,7 @@ def possible_parts(vae: nn.Module) -> list[Parts]:
     Methods come first: they call whatever stands beside the encoder. Raises VAEError where there
     are none, where several layers may be one head, and for a VQ-VAE.
     """
-    for name in QUANTIZERS:
-        if isinstance(getattr(vae, name, None), nn.Module):
-            raise VAEError(
-                f"{module_name(vae)} has a codebook ({name}): the latents of a VQ-VAE are indices, "
-                "and a bundle's are continuous with a mean and a log variance; to export it as an "
-                "autoencoder of the vectors, give the pair (encoder and codebook, decoder)"
-            )
+    _require_no_codebook(vae)
     pairs = [*_method_pairs(vae), *_attribute_pairs(vae)]
     if pairs:
         return pairs
@@ -168,6 +187,16 @@ def possible_parts(vae: nn.Module) -> list[Parts]:
         f"{module_name(vae)} has neither methods encode and decode nor attributes encoder and "
         f"decoder (its own: {children}); give the two modules as a pair (encoder, decoder)"
     )
+
+
+def _require_no_codebook(vae: nn.Module) -> None:
+    for name in QUANTIZERS:
+        if isinstance(getattr(vae, name, None), nn.Module):
+            raise VAEError(
+                f"{module_name(vae)} has a codebook ({name}): the latents of a VQ-VAE are indices, "
+                "and a bundle's are continuous with a mean and a log variance; to export it as an "
+                "autoencoder of the vectors, give the pair (encoder and codebook, decoder)"
+            )
 
 
 def _method_pairs(vae: nn.Module) -> Iterator[Parts]:
@@ -220,7 +249,11 @@ def _heads(vae: nn.Module) -> tuple[str, str] | None:
 
 
 def _layers(vae: nn.Module, names: Sequence[str], endings: tuple[str, ...]) -> list[str]:
-    """The layers of these names; where there are none, those whose names end so."""
+    """The layers of these names; where there are none, the only one whose name ends so."""
     layers = [name for name, _ in vae.named_children()]
     known = [name for name in layers if name in names]
-    return known or [name for name in layers if name.endswith(endings)]
+    similar = [name for name in layers if name.endswith(endings)]
+    if not known and len(similar) > 1:
+        # Decoders and priors have such layers too.
+        return []
+    return known or similar

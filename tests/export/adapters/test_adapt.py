@@ -307,8 +307,22 @@ def test_a_model_for_videos_is_said_to_be_one() -> None:
         def decode(self, z: Tensor) -> Any:
             return z
 
-    with pytest.raises(VAEError, match=r"Video.encode is for videos: its vae.inner .*\(C, H, W\)"):
+    with pytest.raises(VAEError, match=r"Video.encode is for videos: its inner .*\(C, H, W\)"):
         adapt(Video(), image_shape=SHAPE)
+
+
+def test_a_convolution_in_time_makes_no_video_of_what_encodes() -> None:
+    class Bands(Flat):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bands = nn.Conv3d(1, 1, 1)
+
+        def encode(self, x: Tensor) -> Any:
+            mean, log_var = self.posterior(self.bands(x[:, None]))
+            return mean + torch.randn_like(mean), log_var
+
+    with pytest.raises(VAEError, match="it samples"):
+        adapt(Bands().eval(), image_shape=SHAPE)
 
 
 def test_images_with_channels_last_are_told_how_to_turn() -> None:

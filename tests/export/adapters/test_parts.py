@@ -64,6 +64,25 @@ def test_heads_are_known_by_how_their_names_end() -> None:
     assert "heads hidden2mu and hidden2log_var" in adapt(vae.eval(), image_shape=SHAPE).findings[0]
 
 
+def test_several_layers_whose_names_end_so_are_no_heads() -> None:
+    class Methods(Heads):
+        def __init__(self) -> None:
+            super().__init__()
+            self.enc_mu, self.enc_logvar = self.fc_mu, self.fc_var
+            del self.fc_mu, self.fc_var
+            self.dec_mu, self.dec_logvar = nn.Linear(64, 64), nn.Linear(64, 64)
+
+        def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
+            features = self.encoder(image).flatten(1)
+            return self.enc_mu(features), self.enc_logvar(features)
+
+        def decode(self, z: Tensor) -> Tensor:
+            return torch.sigmoid(self.dec_mu(self.decoder(z)))
+
+    found = adapt(Methods().eval(), image_shape=SHAPE).findings[0]
+    assert found == "parts: methods encode and decode of Methods"
+
+
 def test_a_vae_inside_another_module_is_found() -> None:
     vae = Heads().eval()
     holder = nn.ModuleDict({"vae": vae, "loss": nn.MSELoss()})
@@ -94,6 +113,12 @@ def test_a_codebook_makes_a_vq_vae_which_is_named() -> None:
         possible_parts(vae)
 
 
+def test_a_codebook_beside_the_parts_is_seen_too() -> None:
+    holder = nn.ModuleDict({"net": Heads(), "quantizer": nn.Embedding(4, 4)})
+    with pytest.raises(VAEError, match=r"has a codebook \(quantizer\)"):
+        adapt(holder.eval(), image_shape=SHAPE)
+
+
 def test_wrappers_of_torch_are_looked_into() -> None:
     vae = Heads()
     assert unwrapped(nn.DataParallel(vae)) is vae
@@ -110,3 +135,22 @@ def test_wrappers_inside_a_module_are_replaced_by_what_they_hold() -> None:
     unwrap_inside(vae)
     assert vae.encoder is encoder
     assert vae.decoder is decoder
+
+
+def test_wrappers_under_two_names_are_replaced_under_both() -> None:
+    vae = Heads()
+    encoder = vae.encoder
+    vae.encoder = vae.enc = nn.DataParallel(encoder)  # type: ignore[assignment]
+    unwrap_inside(vae)
+    assert all(vae.get_submodule(name) is encoder for name in ("encoder", "enc"))
+
+
+def test_torchscript_is_refused_as_a_part_and_not_beside_it() -> None:
+    vae = Heads().eval()
+    holder = nn.ModuleDict({"vae": vae, "loss": torch.jit.script(nn.Linear(2, 2))})
+    unwrap_inside(holder)
+    assert adapt(holder, image_shape=SHAPE).latent_shape == (3,)
+    vae.decoder = torch.jit.script(vae.decoder)  # type: ignore[assignment]
+    unwrap_inside(holder)
+    with pytest.raises(VAEError, match="is TorchScript"):
+        adapt(holder, image_shape=SHAPE)

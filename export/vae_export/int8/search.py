@@ -13,6 +13,7 @@ from tqdm import tqdm
 from vae_export.int8.dense import names_with_few_inputs
 from vae_export.int8.followers import takers_by_value, with_only_relu
 from vae_export.int8.qdq import CalibratedModel
+from vae_export.rewrites.editor import attributes
 from vae_export.rewrites.operators import MIN_QUANTIZED_CHANNELS, PRODUCTS, QUANTIZABLE
 from vae_runtime.arrays import Float32
 
@@ -154,8 +155,11 @@ def layers_worth_quantizing(model: onnx.ModelProto) -> list[Layer]:
         dims = weight_dims.get(node.input[1]) if node.op_type in QUANTIZABLE else None
         if dims is None or not _is_wide(node, dims):
             continue
-        if node.op_type in PRODUCTS and len(takers[node.input[1]]) > 1:
-            # Another node may take the weight turned over, and scales are by output.
+        # Another node may take the weight turned over, and scales are by output.
+        is_shared = node.op_type in PRODUCTS and len(takers[node.input[1]]) > 1
+        # onnxruntime's quantizer takes a bias for one that is added as it is.
+        scales_bias = attributes(node).get("beta", 1) != 1
+        if is_shared or scales_bias:
             continue
         nodes = [node] if node.name in stored else with_only_relu(node, takers)
         layers.append(tuple(part.name for part in nodes))

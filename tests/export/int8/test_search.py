@@ -148,3 +148,18 @@ def test_products_that_share_a_weight_stay_in_fp32(inputs: int) -> None:
 
     model = export_graph(Tied().eval(), (inputs,), "x", ["y"], {})
     assert layers_worth_quantizing(model) == []
+
+
+def test_a_product_that_scales_its_bias_stays_in_fp32() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(80, 80))
+            self.bias = nn.Parameter(torch.randn(80))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.addmm(self.bias, x, self.weight, beta=0.5)
+
+    model = export_graph(Scaled().eval(), (80,), "x", ["y"], {})
+    assert [node.op_type for node in model.graph.node] == ["Gemm"]
+    assert layers_worth_quantizing(model) == []

@@ -22,7 +22,7 @@ from vae_runtime.errors import VAEError
 # Batch sizes that every graph is run with.
 BATCHES = (1, 2, 7, 64, 256)
 MAX_BATCH = max(BATCHES)
-# Those of networks so large that all would take hours, and more memory than there is.
+# Those that every network is proven with, however large.
 SMALLEST_BATCHES = BATCHES[:3]
 # Larger batches are left out where one pass of a part over the batch multiplies more often than
 # this: it is about ten seconds of one core, in float32 and float64 together.

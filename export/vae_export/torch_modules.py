@@ -20,6 +20,11 @@ def as_list(outputs: Any) -> list[Any]:
     return [outputs]
 
 
+def operation_name(func: Any) -> str:
+    """What torch calls an operation that it dispatches: aten.normal_.default -> normal_."""
+    return str(func).split(".")[1]
+
+
 def copied(module: nn.Module) -> nn.Module:
     """A deep copy. Raises VAEError naming the module where torch cannot make one."""
     computed: dict[int, Any] = {}

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vae_export.adapters.parts import Chain, Parts, VAEMethod, WithHeads
-from vae_export.torch_modules import copied, module_name
+from vae_export.torch_modules import copied, module_name, operation_name
 from vae_runtime.errors import VAEError
 
 # Methods that reconstruct images, the usual one first.
@@ -51,7 +51,7 @@ class _FixedNoise(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        name = str(func).split(".")[1]
+        name = operation_name(func)
         if name in ("randn", "randn_like"):
             return result.fill_(self.deviations)
         if name in ("rand", "rand_like"):
@@ -245,7 +245,7 @@ def _method_watched(vae: nn.Module, name: str, record: Callable[..., None]) -> I
     original: Callable[..., Any] = getattr(vae, name)
     attributes = vars(vae)
     # A method is none of them, but people also assign functions.
-    before = dict(attributes)
+    was_assigned = name in attributes
 
     def recorded(*args: Any, **kwargs: Any) -> Any:
         record(*args, **kwargs)
@@ -255,6 +255,7 @@ def _method_watched(vae: nn.Module, name: str, record: Callable[..., None]) -> I
     try:
         yield
     finally:
-        del attributes[name]
-        if name in before:
-            attributes[name] = before[name]
+        if was_assigned:
+            attributes[name] = original
+        else:
+            del attributes[name]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from vae_export.torch_modules import operation_name
 from vae_runtime.errors import VAEError
 
 # float32 may leave [0, 1] by a few roundings.
@@ -71,7 +72,7 @@ class _LastWriters(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         if isinstance(result, Tensor) and not func.is_view:
-            name = str(func).split(".")[1].rstrip("_")
+            name = operation_name(func).rstrip("_")
             if name in COPYING:
                 name = self.name_of(args[0])
             self.names[result.untyped_storage().data_ptr()] = name

@@ -28,7 +28,8 @@ def followers(model: onnx.ModelProto, names: Collection[str]) -> list[str]:
     for node in model.graph.node:
         if node.name in names:
             made.update(node.output)
-            products.update(node.output if node.op_type in PRODUCTS else ())
+            if node.op_type in PRODUCTS:
+                products.update(node.output)
         elif node.op_type in BYTE_MOVERS and made.issuperset(moved_values(node)):
             is_product = products.issuperset(moved_values(node))
             if is_product and in_bytes.isdisjoint(node.output):
